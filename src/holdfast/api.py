@@ -1,0 +1,122 @@
+"""save, load, inspect, verify: the few names that most users need.
+
+Strategy: each function is a short list of steps of the layers below; nothing is decided here but their order.
+"""
+
+from collections.abc import Iterable, Mapping
+from os import PathLike
+from typing import Any
+
+from holdfast.codec.rule import Options
+from holdfast.formats import bson
+from holdfast.vocab import vocabulary
+from holdfast.wire.values import Blob
+
+Path = str | PathLike[str]
+Classes = Iterable[type] | Mapping[str, type]
+
+
+def save(path: Path, /, *mapping: Mapping[str, Any], **values: Any) -> None:
+    """Save ``values`` under their names in one file, which is whole and on the disk when this returns.
+
+    ``save("m.bson", model=model, opt=opt)`` or ``save("m.bson", {"model": model})``. What is one object in several
+    places (tied weights, an optimiser's parameters) is one object again after ``load``. An existing file is
+    replaced at once: until then, and after any crash, the old one is there.
+
+    Raises UnsupportedError for a value that cannot be saved, with its path (``$.model.layers[2].act``); OSError
+    when the disk refuses. The old file is untouched then.
+
+    >>> import tempfile, os
+    >>> path = os.path.join(tempfile.mkdtemp(), "numbers.bson")
+    >>> save(path, squares=[1, 4, 9], name="squares")
+    >>> load(path, "squares")
+    [1, 4, 9]
+    """
+    if len(mapping) > 1:
+        raise TypeError("save takes a path, at most one mapping, and values by name")
+    named = {**mapping[0], **values} if mapping else values
+    if mapping and len(named) != len(mapping[0]) + len(values):
+        raise TypeError(f"named twice: {', '.join(sorted(mapping[0].keys() & values.keys()))}")
+    if not named:
+        raise TypeError("nothing to save: give values by name, as in save(path, model=model)")
+    bson.write(path, named, vocabulary())
+
+
+def load(
+    path: Path,
+    /,
+    *names: str,
+    device: str = "cpu",
+    classes: Classes = (),
+    mmap: bool = True,
+    verify: bool = True,
+) -> Any:
+    """The values of a file: all as a dict, or those of ``names`` (one: its value; several: a tuple).
+
+    path     a file that ``save`` or Julia's BSON.jl wrote
+    device   where tensors go; whatever they were saved from, the CPU is the default
+    classes  the classes of yours that the file may build, ``[Net]`` or ``{"old.module.Net": Net}``; see ``register``
+    mmap     map the file (tensors can be changed, the file never is); False reads it into memory, for files that
+    someone
+             may truncate
+    verify   compare every checksum of what is loaded; False makes opening instant
+
+    The file runs and imports nothing. Only what ``names`` reach is checked and built.
+
+    Raises FormatError when it is not such a file (which byte), ChecksumError when bytes changed, UntrustedError
+    with all classes that ``classes`` would have to allow, KeyError for a name that is not there.
+    """
+    file = bson.open_file(path, mmap=mmap)
+    wanted = list(dict.fromkeys(names)) or file.names
+    _require(file, wanted)
+    if verify:
+        file.verify_frame()
+    rules = vocabulary(classes)
+    audited = file.audit(wanted, rules)
+    if verify:
+        file.verify_blobs(audited.blobs)
+    values = file.lift(audited, wanted, rules, Options(device=str(device)))
+    if names:
+        return values[names[0]] if len(names) == 1 else tuple(values[name] for name in names)
+    return values[bson.ROOT] if file.whole else values
+
+
+def verify(path: Path, /) -> None:
+    """Compare every checksum of the file with its bytes.
+
+    Raises ChecksumError that says which values are bad, FormatError when the file is not whole. A file of BSON.jl's has
+    no checksums; its structure is checked.
+    """
+    file = bson.open_file(path)
+    file.verify_frame()
+    reached = _reachable(file)
+    known = {id(blob) for _, blob in reached}
+    file.verify_blobs(reached + [("(unused)", blob) for blob in file.blobs if id(blob) not in known])
+
+
+def _reachable(file: bson.File) -> list[tuple[str, Blob]]:
+    """Each sealed blob with the first name that reaches it; needs no rule to be known."""
+    found: list[tuple[str, Blob]] = []
+    entries = file.document.get("_backrefs")
+    backrefs = entries if isinstance(entries, list) else []
+    seen: set[int] = set()
+    for name in file.names:
+        stack = [file.document[name]]
+        while stack:
+            node = stack.pop()
+            if isinstance(node, Blob) and node.sealed and id(node) not in seen:
+                seen.add(id(node))
+                found.append((name, node))
+            elif isinstance(node, dict | list) and id(node) not in seen:
+                seen.add(id(node))
+                stack.extend(node.values() if isinstance(node, dict) else node)
+                reference = node.get("ref") if isinstance(node, dict) and node.get("tag") == "backref" else None
+                if isinstance(reference, int) and 1 <= reference <= len(backrefs):
+                    stack.append(backrefs[reference - 1])
+    return found
+
+
+def _require(file: bson.File, names: Iterable[str]) -> None:
+    absent = [name for name in names if name not in file.document or name == "_backrefs"]
+    if absent:
+        raise KeyError(f"{file.path} has no {', '.join(map(repr, absent))}; it has {', '.join(map(repr, file.names))}")

@@ -1,0 +1,6 @@
+"""Objects to documents and back: the engine. It walks; what a value means is in the rules of ``vocab``.
+
+rule.py   Rule and Vocabulary: what is known of a type, in both directions
+lower.py  objects -> document: identity, cycles, back-references, the path for errors
+lift.py   document -> objects: audit first, then build what was audited
+"""

@@ -1,0 +1,267 @@
+"""Document to objects: audit, then build what was audited.
+
+Strategy: ``audit`` goes over every document below the wanted names once, finds its rule and collects every class that
+nobody allowed. ``build`` then uses the very rules that the audit found, for the very documents it saw: there is no
+second look-up that could differ. Building is depth first with a stack of its own; an object that fills itself (a
+generator rule) exists before its parts do, so a cycle through it closes.
+"""
+
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from holdfast.codec.rule import Fields, Filling, Options, Rule, Vocabulary
+from holdfast.errors import FormatError, HoldfastError, UntrustedError
+from holdfast.julia.types import short_name
+from holdfast.wire.values import Blob, Document, Int32, Opaque
+
+CONTAINERS: Final = frozenset({dict, list})
+PLAIN: Final = frozenset({str, int, float, bool, type(None)})
+"""Wire values that are Python values as they are; the others go through a rule named after their type."""
+
+
+@dataclass(slots=True)
+class Audited:
+    """A document that was looked through: the rule of each part, by the part's identity, and the blobs by name."""
+
+    document: Document
+    rules: dict[int, Rule]
+    blobs: list[tuple[str, Blob]] = field(default_factory=list)
+
+    @property
+    def backrefs(self) -> list[Any]:
+        return backrefs_of(self.document)
+
+
+def backrefs_of(document: Document) -> list[Any]:
+    entries = document.get("_backrefs")
+    return entries if isinstance(entries, list) else []
+
+
+def resolve(node: Any, backrefs: list[Any]) -> Any:
+    """What ``node`` stands for: itself, or the entry that it refers to. An entry that is a reference is not
+    followed."""
+    if type(node) is dict and node.get("tag") == "backref" and backrefs:
+        number = node.get("ref")
+        if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= len(backrefs):
+            raise FormatError(f"a back-reference to entry {number!r} of {len(backrefs)}")
+        return backrefs[number - 1]
+    return node
+
+
+def rule_of(node: Any, vocabulary: Vocabulary, backrefs: list[Any]) -> tuple[Rule | None, str]:
+    """The rule of one document and the name that it goes by; no rule when the name is not allowed."""
+    if type(node) is list:
+        return vocabulary.named("tag", "list"), "list"
+    tag = node.get("tag")
+    if tag == "python":
+        return _python_rule(node.get("type"), vocabulary)
+    if isinstance(tag, str):
+        if "python" in node:
+            rule, name = _python_rule(node["python"], vocabulary)
+            if not vocabulary.is_absent(name):
+                return rule, name
+        if tag == "struct" and "type" in node:
+            return _struct_rule(node, vocabulary, backrefs)
+        rule = vocabulary.named("tag", tag)
+        if rule is not None and rule.needs <= node.keys():
+            return rule, tag
+    return vocabulary.named("tag", "dict"), "dict"
+
+
+def _python_rule(name: Any, vocabulary: Vocabulary) -> tuple[Rule | None, str]:
+    if not isinstance(name, str):
+        raise FormatError(f"a Python type is named by {type(name).__name__}, not by a text")
+    rule = vocabulary.named("python", name)
+    if rule is None and vocabulary.is_absent(name):
+        rule = vocabulary.named("tag", "absent")
+    return rule, name
+
+
+def _struct_rule(node: Document, vocabulary: Vocabulary, backrefs: list[Any]) -> tuple[Rule | None, str]:
+    name = type_name(resolve(node.get("type"), backrefs))
+    rule = vocabulary.named("struct", name) or vocabulary.named("tag", "struct")
+    return rule, name
+
+
+def type_name(datatype: Any) -> str:
+    """The dotted name of a ``datatype`` document without the prefixes that vary by era: ``Base.Dict``, ``Float32``.
+
+    >>> type_name({"tag": "datatype", "name": ["Main", "Base", "Dict"], "params": []})
+    'Base.Dict'
+    """
+    path = datatype.get("name") if type(datatype) is dict and datatype.get("tag") == "datatype" else None
+    if type(path) is not list or not all(isinstance(part, str) for part in path):
+        return ""
+    return short_name(path)
+
+
+def audit(document: Document, names: Iterable[str], vocabulary: Vocabulary) -> Audited:
+    """Look through all that ``names`` reach. Raises UntrustedError with every class that is not allowed."""
+    audited, untrusted = Audited(document, {}), set[str]()
+    backrefs = backrefs_of(document)
+    for name in names:
+        stack = [document[name]]
+        while stack:
+            node = resolve(stack.pop(), backrefs)
+            if type(node) not in CONTAINERS:
+                if type(node) is Blob and node.sealed:
+                    audited.blobs.append((name, node))
+                continue
+            if id(node) in audited.rules:
+                continue
+            rule, known_as = rule_of(node, vocabulary, backrefs)
+            if rule is None:
+                untrusted.add(known_as)
+                rule = vocabulary.named("tag", "dict")
+            assert rule is not None
+            audited.rules[id(node)] = rule
+            children = node if type(node) is list else [v for k, v in node.items() if k not in rule.raw]
+            stack.extend(child for child in children if type(child) not in PLAIN)
+    if untrusted:
+        raise UntrustedError(sorted(untrusted))
+    return audited
+
+
+@dataclass(slots=True)
+class _Frame:
+    """One document that is being built; ``key`` is where its value goes in the frame below."""
+
+    node: Any
+    rule: Rule
+    level: Any
+    children: Iterator[tuple[Any, Any]]
+    key: Any
+    filling: Filling | None = None
+    value: Any = None
+
+
+class _Building:
+    def __init__(self, audited: Audited, vocabulary: Vocabulary, options: Options) -> None:
+        self.audited = audited
+        self.backrefs = audited.backrefs
+        self.options = options
+        self.scalars = {kind: vocabulary.named("tag", kind.__name__) for kind in (Int32, Blob, Opaque)}
+        self.done: dict[int, Any] = {}
+        self.active: dict[int, _Frame] = {}
+        self.stack: list[_Frame] = []
+        self.postponed: list[Any] = []
+
+    def build(self, node: Any) -> Any:
+        value = self._run(node)
+        while self.postponed:
+            self._refill(self.postponed.pop())
+        return value
+
+    def _run(self, node: Any) -> Any:
+        top: dict[str, Any] = {}
+        if self._ready(top, "value", node):
+            return top["value"]
+        while True:
+            frame = self.stack[-1]
+            for key, child in frame.children:
+                if not self._ready(frame.level, key, child, frame.rule.blobs):
+                    break
+            else:
+                value = self._finish(frame)
+                if not self.stack:
+                    return value
+                self.stack[-1].level[frame.key] = value
+
+    def _ready(self, level: Any, key: Any, node: Any, blobs: bool = False) -> bool:
+        """Put the value of ``node`` at ``key`` if it is at hand; otherwise start to build it."""
+        node = resolve(node, self.backrefs)
+        type_ = type(node)
+        if type_ in PLAIN:
+            level[key] = node
+            return True
+        if type_ not in CONTAINERS:
+            rule = self.scalars.get(type_)
+            level[key] = node if rule is None or (blobs and type_ is Blob) else rule.lifted(node, self.options)
+            return True
+        if id(node) in self.done:
+            level[key] = self.done[id(node)]
+            return True
+        active = self.active.get(id(node))
+        if active is None:
+            self._start(node, key)
+            return False
+        if active.filling is not None:
+            level[key] = active.value
+            return True
+        return self._postpone(active)
+
+    def _start(self, node: Any, key: Any) -> None:
+        rule = self.audited.rules[id(node)]
+        if type(node) is list:
+            level: Any = [None] * len(node)
+            children: Iterator[tuple[Any, Any]] = iter(enumerate(node))
+            if PLAIN.issuperset(map(type, node)):
+                level, children = list(node), iter(())
+        else:
+            level = Fields()
+            raw = rule.raw
+            if raw:
+                level.update((k, v) for k, v in node.items() if k in raw)
+            children = iter([(k, v) for k, v in node.items() if k not in raw])
+        frame = _Frame(node, rule, level, children, key)
+        if rule.fills:
+            frame.filling = rule.lifted(level, self.options)
+            frame.value = next(frame.filling)
+        self.active[id(node)] = frame
+        self.stack.append(frame)
+
+    def _finish(self, frame: _Frame) -> Any:
+        if frame.filling is not None:
+            _fill(frame.filling, frame.level)
+        else:
+            frame.value = frame.rule.lifted(frame.level, self.options)
+        self.stack.pop()
+        del self.active[id(frame.node)]
+        self.done[id(frame.node)] = frame.value
+        return frame.value
+
+    def _postpone(self, wanted: _Frame) -> bool:
+        """A part needs ``wanted``, which is not there before its parts are: fill the nearest object above it later."""
+        for index in range(len(self.stack) - 1, self.stack.index(wanted), -1):
+            frame = self.stack[index]
+            if frame.filling is not None:
+                for dropped in self.stack[index:]:
+                    del self.active[id(dropped.node)]
+                del self.stack[index:]
+                self.done[id(frame.node)] = frame.value
+                self.postponed.append((frame.node, frame.rule, frame.filling))
+                self.stack[-1].level[frame.key] = frame.value
+                return False
+        raise FormatError(f"a {wanted.rule.name} contains itself, which such a value cannot")
+
+    def _refill(self, postponed: tuple[Any, Rule, Filling]) -> None:
+        node, rule, filling = postponed
+        frame = _Frame(node, rule, Fields(), iter(()), None)
+        items = enumerate(node) if type(node) is list else node.items()
+        level: Any = [None] * len(node) if type(node) is list else Fields()
+        for key, child in items:
+            raw = (type(node) is dict and key in frame.rule.raw) or (type(child) is Blob and rule.blobs)
+            level[key] = child if raw else self._run(child)
+        _fill(filling, level)
+
+
+def _fill(filling: Generator[Any, Any, None], level: Any) -> None:
+    try:
+        filling.send(level)
+    except StopIteration:
+        return
+    raise AssertionError("a lift that fills yields once")
+
+
+def lift(audited: Audited, names: Iterable[str], vocabulary: Vocabulary, options: Options) -> dict[str, Any]:
+    """The values of ``names``; what they share is one object."""
+    building, values = _Building(audited, vocabulary, options), {}
+    for name in names:
+        try:
+            values[name] = building.build(audited.document[name])
+        except HoldfastError:
+            raise
+        except (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError) as error:
+            raise FormatError(f"{name} is not what it says it is: {error}") from error
+    return values

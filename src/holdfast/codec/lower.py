@@ -1,0 +1,176 @@
+"""Objects to document: one walk that keeps identity.
+
+Strategy: rules give one level at a time, and the engine goes down with a stack of its own, so depth costs no recursion.
+The first time an object is met its level is put where it stands; the second time the level moves into ``_backrefs`` and
+both places hold ``{tag: "backref", ref: n}``, as BSON.jl has it. Objects that stand very deep move there too, so that a
+list of a million links is a flat file.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from holdfast.codec.rule import Fields, Items, Ready, Rule, Vocabulary
+from holdfast.errors import UnsupportedError
+from holdfast.wire.values import INT64_MAX, INT64_MIN, MAX_DEPTH, Blob, Int32, Opaque, RawText
+
+HOIST_DEPTH: Final = MAX_DEPTH // 2
+"""Levels below which a shareable object starts again in ``_backrefs``; the rest is room for levels inside one value."""
+
+FINAL: Final = frozenset({type(None), bool, float, Int32, RawText, Blob, Opaque, Ready})
+"""Types that are wire values as they are; ``int`` and ``str`` are too, when they fit."""
+
+
+@dataclass(slots=True)
+class _Place:
+    """Where an object's level stands, kept with the object so that its ``id`` stays its own."""
+
+    value: Any
+    level: Any
+    container: Any
+    key: Any
+    reference: int = 0
+
+
+@dataclass(slots=True)
+class _Step:
+    """A level that is being walked; ``key`` is the child that the walk is at."""
+
+    level: Any
+    entries: Iterator[tuple[Any, Any]]
+    key: Any = None
+
+
+class _Lowering:
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.vocabulary = vocabulary
+        self.places: dict[int, _Place] = {}
+        self.backrefs = Items()
+        self.steps: list[_Step] = []
+        self.hoisted: list[tuple[str, Any]] = []
+        self.settling: dict[Rule, list[tuple[Any, Fields]]] = {}
+        self.base = "$"
+
+    def run(self, root: Fields) -> Fields:
+        self._walk(root)
+        while self.settling:
+            rule, records = self.settling.popitem()
+            assert rule.settle is not None
+            rule.settle(records)
+            for _, fields in records:
+                self._walk(fields)
+        if self.backrefs:
+            root["_backrefs"] = self.backrefs
+        return root
+
+    def _walk(self, level: Any) -> None:
+        self._enter(level)
+        while self.steps or self.hoisted:
+            if not self.steps:
+                self.base, level = self.hoisted.pop()
+                self._enter(level)
+            step = self.steps[-1]
+            for key, value in step.entries:
+                step.key = key
+                if self._put(step.level, key, value):
+                    break
+            else:
+                self.steps.pop()
+        self.base = "$"
+
+    def _enter(self, level: Any) -> None:
+        # A copy of the entries: the level's values are replaced while we walk.
+        entries = list(level.items()) if isinstance(level, dict) else list(enumerate(level))
+        self.steps.append(_Step(level, iter(entries)))
+
+    def _put(self, level: Any, key: Any, value: Any) -> bool:
+        """Put ``value``, lowered, at ``key``; True when the walk went down into it."""
+        type_ = type(value)
+        if (
+            type_ in FINAL
+            or (type_ is str and (value.isascii() or _is_utf8(value)))
+            or (type_ is int and INT64_MIN <= value <= INT64_MAX)
+        ):
+            level[key] = value
+            return False
+        if type_ is Fields or type_ is Items:
+            self._enter(value)
+            return True
+        place = self.places.get(id(value))
+        if place is not None:
+            level[key] = self._refer(place)
+            return False
+        return self._lower(level, key, value)
+
+    def _lower(self, level: Any, key: Any, value: Any) -> bool:
+        rule = self.vocabulary.of_type(type(value))
+        if rule is None or rule.lower is None:
+            raise self._unsupported(f"{_type_name(value)} cannot be saved: no rule knows it", value)
+        try:
+            lowered = rule.lower(value)
+        except UnsupportedError as error:
+            raise UnsupportedError(error.message, self.path() + error.path) from None
+        if not rule.identity:
+            return self._put_level(level, key, lowered)
+        place = self.places[id(value)] = _Place(value, lowered, level, key)
+        if rule.settle is not None:
+            self.settling.setdefault(rule, []).append((value, lowered))
+        if len(self.steps) > HOIST_DEPTH and isinstance(lowered, (Fields, Items)):
+            level[key] = self._refer(place)
+            self.hoisted.append((self.path(), lowered))
+            return False
+        return self._put_level(level, key, lowered)
+
+    def _put_level(self, level: Any, key: Any, lowered: Any) -> bool:
+        level[key] = lowered
+        if isinstance(lowered, (Fields, Items)):
+            self._enter(lowered)
+            return True
+        return False
+
+    def _refer(self, place: _Place) -> Ready:
+        if not place.reference:
+            self.backrefs.append(place.level)
+            place.reference = len(self.backrefs)
+            place.container[place.key] = Ready(tag="backref", ref=place.reference)
+        return Ready(tag="backref", ref=place.reference)
+
+    def path(self) -> str:
+        """The place of the value at hand, as Python would write it: ``$.model.layers[2]``."""
+        return self.base + "".join(_segment(step.level, step.key) for step in self.steps)
+
+    def _unsupported(self, message: str, value: Any) -> UnsupportedError:
+        return UnsupportedError(message, self.path())
+
+
+def lower(values: Mapping[str, Any], vocabulary: Vocabulary) -> Fields:
+    """The document of ``values``, shared objects in ``_backrefs``.
+
+    Raises UnsupportedError, with the path in the object, for a value that no rule lowers.
+    """
+    return _Lowering(vocabulary).run(Fields(values))
+
+
+STRUCTURE: Final = frozenset({"data", "state", "type", "_backrefs"})
+"""Keys of our own documents, which are no part of a path in the user's object."""
+
+
+def _segment(level: Any, key: Any) -> str:
+    if level.label is not None:
+        return str(level.label(key))
+    if isinstance(level, Items):
+        return f"[{key}]"
+    return "" if key in STRUCTURE and "tag" in level else f".{key}"
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _type_name(value: Any) -> str:
+    type_ = type(value)
+    return type_.__qualname__ if type_.__module__ == "builtins" else f"{type_.__module__}.{type_.__qualname__}"

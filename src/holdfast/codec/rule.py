@@ -1,0 +1,173 @@
+"""A rule says how one kind of value is written and read back; a vocabulary is a list of rules.
+
+Strategy: ``lower`` gives one level of a document whose children are values again; the engine lowers those in turn.
+``lift`` gets the same level with its children already lifted. A rule therefore never calls the engine, and the two
+directions are each other's mirror image. Values that may contain themselves are lifted in two steps: ``lift`` is then a
+generator that yields the empty object, receives the lifted level and fills it.
+"""
+
+from collections.abc import Callable, Generator, Iterable, Mapping
+from dataclasses import dataclass
+from inspect import isgeneratorfunction
+from typing import Any, Literal, TypeAlias
+
+from holdfast.errors import MissingError
+
+
+class Fields(dict[str, Any]):
+    """A document that a rule made: its values are to be lowered. ``label`` names a child in error paths."""
+
+    label: Callable[[str], str] | None = None
+
+
+class Items(list[Any]):
+    """A BSON array that a rule made: its elements are to be lowered. ``label`` names a child in error paths."""
+
+    label: Callable[[int], str] | None = None
+
+
+class Ready(dict[str, Any]):
+    """A finished document: the engine leaves it as it is. It may stand in several places."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the caller of ``load`` asked for, for the rules that depend on it (``lift_with``)."""
+
+    device: str = "cpu"
+    functions: Mapping[str, Any] | None = None
+
+
+Kind: TypeAlias = Literal["tag", "struct", "python"]
+"""What a document goes by: a tag of BSON.jl's, the type of a Julia struct, or Python's own name."""
+
+Filling: TypeAlias = Generator[Any, Any, None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rule:
+    """How one kind of value is lowered and lifted.
+
+    kind, name   what the file calls it
+    types        the exact Python types that ``lower`` takes
+    lower        value -> Fields, Items or a wire value
+    lift         Fields (or a list) with lifted children -> value; a generator for what may contain itself
+    lift_with    the same with the caller's Options as second argument
+    identity     False for values that are never shared (numbers, texts)
+    settle       called once after the walk with all (value, Fields) of this rule, to finish them together
+    raw          names of children that ``lift`` wants as the document has them, not lifted
+    blobs        whether ``lift`` takes binaries as Blobs, uncopied, instead of as ``bytes``
+    needs        names without which a document that has this tag is a plain dictionary (Julia writes such, too)
+    """
+
+    kind: Kind
+    name: str
+    types: tuple[type, ...] = ()
+    lower: Callable[[Any], Any] | None = None
+    lift: Callable[[Any], Any] | None = None
+    lift_with: Callable[[Any, Options], Any] | None = None
+    identity: bool = True
+    settle: Callable[[list[tuple[Any, Fields]]], None] | None = None
+    raw: frozenset[str] = frozenset()
+    blobs: bool = False
+    needs: frozenset[str] = frozenset()
+
+    @property
+    def fills(self) -> bool:
+        """Whether the value is lifted in two steps and may stand in its own parts."""
+        return isgeneratorfunction(self.lift_with or self.lift)
+
+    def lifted(self, level: Any, options: Options) -> Any:
+        if self.lift_with is not None:
+            return self.lift_with(level, options)
+        assert self.lift is not None
+        return self.lift(level)
+
+
+ClassRule: TypeAlias = Callable[[type], Rule | None]
+"""Makes the rule of a class that no table lists (a user's), or None when it is not this one's business."""
+
+
+class Vocabulary:
+    """The rules in force: found by type when lowering, by what the file says when lifting.
+
+    ``class_rules`` make rules for classes outside the tables. ``frameworks`` names vocabularies that are imported when
+    first needed: a value's or a name's first word -> a function that gives the vocabulary, or None where the
+    framework is not installed.
+    """
+
+    def __init__(
+        self,
+        rules: Iterable[Rule] = (),
+        *,
+        class_rules: Iterable[ClassRule] = (),
+        frameworks: Mapping[str, Callable[[], "Vocabulary | None"]] | None = None,
+    ) -> None:
+        self._by_type: dict[type, Rule | None] = {}
+        self._by_name: dict[tuple[str, str], Rule] = {}
+        self._class_rules = list(class_rules)
+        self._frameworks = dict(frameworks or {})
+        self._absent: set[str] = set()
+        for rule in rules:
+            self.add(rule)
+
+    def add(self, rule: Rule) -> None:
+        self._by_name[rule.kind, rule.name] = rule
+        for type_ in rule.types:
+            self._by_type[type_] = rule
+
+    def include(self, other: "Vocabulary") -> None:
+        """Take in all that ``other`` knows; its class rules come before ours."""
+        self._by_name.update(other._by_name)
+        self._by_type = {type_: rule for type_, rule in self._by_type.items() if rule is not None} | other._by_type
+        self._class_rules[:0] = other._class_rules
+
+    def extended(self, rules: Iterable[Rule]) -> "Vocabulary":
+        """A vocabulary with ``rules`` on top; this one is not changed."""
+        wider = Vocabulary(class_rules=self._class_rules, frameworks=self._frameworks)
+        wider._by_type, wider._by_name = dict(self._by_type), dict(self._by_name)
+        for rule in rules:
+            wider.add(rule)
+        return wider
+
+    def of_type(self, type_: type) -> Rule | None:
+        """The rule that lowers values of exactly ``type_``."""
+        if type_ not in self._by_type:
+            for ancestor in type_.__mro__:
+                self._load(ancestor.__module__.partition(".")[0])
+            if type_ not in self._by_type:
+                self._by_type[type_] = self.class_rule(type_)
+        return self._by_type[type_]
+
+    def named(self, kind: Kind, name: str) -> Rule | None:
+        """The rule that lifts what the file calls ``name``."""
+        rule = self._by_name.get((kind, name))
+        if rule is None and self._load(name.partition(".")[0]):
+            rule = self._by_name.get((kind, name))
+        return rule
+
+    def class_rule(self, type_: type) -> Rule | None:
+        """A rule made for a class that no table lists."""
+        for ancestor in type_.__mro__:
+            self._load(ancestor.__module__.partition(".")[0])
+        return next((rule for make in self._class_rules if (rule := make(type_))), None)
+
+    def is_absent(self, name: str) -> bool:
+        """Whether ``name`` belongs to a framework that is not installed here."""
+        return name.partition(".")[0] in self._absent
+
+    def _load(self, root: str) -> bool:
+        """Import the framework's vocabulary when it is first met; False when there is none or none is left to
+        import."""
+        load = self._frameworks.pop(root, None)
+        if load is None:
+            return False
+        try:
+            vocabulary = load()
+        except MissingError:
+            vocabulary = None
+        if vocabulary is None:
+            self._absent.add(root)
+            return False
+        self.include(vocabulary)
+        return True

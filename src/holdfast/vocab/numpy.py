@@ -1,0 +1,342 @@
+"""NumPy's arrays and scalars, as Julia's arrays and numbers.
+
+Strategy: an array's bytes go out as they lie in memory. Column-major memory is a Julia Array; row-major memory is
+the same bytes with the dimensions reversed inside a ``PermutedDimsArray``, so that ``x[i, j]`` is the same element
+in both languages. A dtype that Julia's Base lacks travels as unsigned integers (or bytes) with the dtype in an
+extra key. No dtype is ever made from a text of the file: ``DTYPES`` is the exact table.
+"""
+
+from typing import Any, Final, Literal
+
+import ml_dtypes
+import numpy as np
+
+from holdfast.codec.rule import Fields, Items, Rule
+from holdfast.errors import FormatError, LimitError, UnsupportedError
+from holdfast.julia.types import BITS, dtype_of
+from holdfast.julia.values import Array, DataType, Struct
+from holdfast.vocab.types import BY_DTYPE, array_type, base, tuple_of
+from holdfast.wire.values import MAX_BLOB, Blob, Int32
+
+NdArray = np.ndarray[Any, Any]
+
+MAX_DIMS: Final = 64
+"""NumPy's own limit since 2.0."""
+SLAB: Final = 1 << 30
+"""Bytes of one piece of an array that is too large for one BSON binary."""
+
+EXTENDED: Final = {
+    name: np.dtype(getattr(ml_dtypes, name))
+    for name in (
+        "bfloat16",
+        "float8_e3m4",
+        "float8_e4m3",
+        "float8_e4m3b11fnuz",
+        "float8_e4m3fn",
+        "float8_e4m3fnuz",
+        "float8_e5m2",
+        "float8_e5m2fnuz",
+        "float8_e8m0fnu",
+        "float6_e2m3fn",
+        "float6_e3m2fn",
+        "float4_e2m1fn",
+        "int2",
+        "int4",
+        "uint2",
+        "uint4",
+    )
+    if hasattr(ml_dtypes, name)
+}
+"""dtypes of ml_dtypes: Julia sees unsigned integers of the same width."""
+
+TIMES: Final = {
+    f"{kind}[{unit}]": np.dtype(f"{kind}[{unit}]")
+    for kind in ("datetime64", "timedelta64")
+    for unit in ("Y", "M", "W", "D", "h", "m", "s", "ms", "us", "ns", "ps", "fs", "as")
+} | {"datetime64": np.dtype("datetime64"), "timedelta64": np.dtype("timedelta64")}
+"""Times: Julia sees Int64."""
+
+CARRIERS: Final[dict[int, np.dtype[Any]]] = {
+    1: np.dtype(np.uint8),
+    2: np.dtype(np.uint16),
+    4: np.dtype(np.uint32),
+    8: np.dtype(np.int64),
+}
+"""Width in bytes -> the integer that carries a dtype which Julia's Base lacks."""
+
+NAMED: Final[dict[str, np.dtype[Any]]] = {dtype.name: dtype for dtype in BY_DTYPE} | EXTENDED | TIMES
+"""Every dtype that has a name of its own."""
+
+LOWER_NAMES: Final = {dtype: name for name, dtype in NAMED.items()}
+
+Description = str | list[Any]
+"""How a file says a dtype: a name; ``["S", bytes]``, ``["U", characters]`` or ``["V", bytes]``; or a list of fields."""
+
+
+# -- dtypes -----------------------------------------------------------------------------------------------------------
+
+
+def describe(dtype: np.dtype[Any]) -> Any:
+    """``dtype`` as a value for the file. Raises UnsupportedError for object and platform-dependent dtypes.
+
+    >>> describe(np.dtype("<U5")), describe(np.dtype([("x", "f4"), ("n", "i8", (2,))]))
+    (['U', 5], ['struct', 16, [['x', 'float32', 0, []], ['n', 'int64', 4, [2]]]])
+    """
+    native = dtype.newbyteorder("=")
+    if native in LOWER_NAMES:
+        return LOWER_NAMES[native]
+    if dtype.names is not None and dtype.fields is not None:
+        if dtype.hasobject:
+            raise UnsupportedError(f"an array of dtype {dtype} holds Python objects; save them as a list")
+        fields = [(name, *dtype.fields[name][:2]) for name in dtype.names]
+        entries = [[name, describe(field.base), int(offset), list(field.shape)] for name, field, offset in fields]
+        return ["struct", dtype.itemsize, entries]
+    if dtype.kind in "SUV" and dtype.subdtype is None:
+        return [dtype.kind, dtype.itemsize // (4 if dtype.kind == "U" else 1)]
+    raise UnsupportedError(f"an array of dtype {dtype} cannot be saved" + _advice(dtype))
+
+
+def _advice(dtype: np.dtype[Any]) -> str:
+    if dtype.hasobject:
+        return ": it holds Python objects; save them as a list"
+    portable = "complex128" if dtype.kind == "c" else "float64"
+    return f": its bytes depend on the machine; convert it, for example to {portable}"
+
+
+def dtype_from(description: Any) -> np.dtype[Any]:
+    """The dtype that ``description`` says. Raises FormatError for one that ``describe`` never gives."""
+    if isinstance(description, str):
+        if description not in NAMED:
+            raise FormatError(f"{description[:80]!r} is not a dtype")
+        return NAMED[description]
+    match description:
+        case ["S" | "U" | "V" as kind, int(length)] if 0 <= length <= MAX_BLOB // 4:
+            return np.dtype(f"{kind}{length}")
+        case ["struct", int(size), list(entries)] if 0 <= size <= MAX_BLOB:
+            return _structured(size, entries)
+    raise FormatError(f"{description!r:.80} is not a dtype")
+
+
+def _structured(size: int, entries: list[Any]) -> np.dtype[Any]:
+    names, formats, offsets = [], [], []
+    for name, description, offset, shape in entries:
+        field = dtype_from(description)
+        width = field.itemsize * _count(shape)
+        if not 0 <= offset <= size - width:
+            raise FormatError(f"field {name!r:.40} of a dtype does not fit in its {size:,} bytes")
+        names.append(str(name))
+        formats.append((field, tuple(shape)) if shape else field)
+        offsets.append(offset)
+    return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": size})
+
+
+def _count(size: Any) -> int:
+    """The number of elements, in numbers that cannot wrap."""
+    if not isinstance(size, (list, tuple)) or not all(type(n) is int or isinstance(n, np.int32) for n in size):
+        raise FormatError(f"the size of an array is {size!r:.80}")
+    if len(size) > MAX_DIMS:
+        raise LimitError(f"an array of {len(size)} dimensions; NumPy has {MAX_DIMS} at most")
+    count = 1
+    for length in size:
+        if length < 0:
+            raise FormatError(f"an array has {length} elements along one dimension")
+        count *= int(length)
+    return count
+
+
+# -- arrays -----------------------------------------------------------------------------------------------------------
+
+
+def array_fields(array: NdArray, **extra: Any) -> Fields:
+    """The document of ``array`` as Julia's array, with Python's own keys in ``extra`` on it. No copy where the memory
+    is contiguous in either order."""
+    array, keys = _carried(array)
+    extra = keys | extra
+    if not (array.flags.c_contiguous or array.flags.f_contiguous):
+        array = np.ascontiguousarray(array)
+    if array.nbytes > MAX_BLOB:
+        return _slabs(array, extra)
+    if array.flags.f_contiguous:
+        return Fields(_plain(array), **extra)
+    element, ndim = BY_DTYPE[array.dtype], array.ndim
+    turned = tuple_of(range(ndim, 0, -1))
+    params = [element, ndim, turned, turned, array_type(element, ndim)]
+    type_ = base("PermutedDimsArrays", *params)
+    type_["name"].append("PermutedDimsArray")
+    return Fields(tag="struct", type=type_, data=Items([Fields(_plain(array.T))]), **extra)
+
+
+def _plain(array: NdArray) -> Fields:
+    """An array in Fortran order as a plain Julia Array."""
+    flat = array.reshape(-1, order="F")
+    data = flat.view(np.uint8).data if flat.size else memoryview(b"")
+    size = Items(int(n) for n in array.shape)
+    return Fields(tag="array", type=BY_DTYPE[array.dtype], size=size, data=Blob(data, sealed=True))
+
+
+def _carried(array: NdArray) -> tuple[NdArray, dict[str, Any]]:
+    """``array`` in a dtype that Julia has, and the keys that tell Python what it was."""
+    dtype = array.dtype
+    if dtype in BY_DTYPE and dtype.isnative:
+        return array, {}
+    description = describe(dtype)
+    keys: dict[str, Any] = {"python": "numpy.ndarray", "dtype": _literal(description)}
+    if not dtype.isnative:
+        keys["byteorder"] = "swapped"
+    if dtype.names is None and dtype.kind not in "SUV":
+        array = array.astype(dtype.newbyteorder("=")) if not dtype.isnative else array
+        return (array if array.dtype in BY_DTYPE else _viewed(array, CARRIERS[dtype.itemsize])), keys
+    keys["shape"] = Items(array.shape)
+    return np.frombuffer(np.ascontiguousarray(array).tobytes(), np.uint8), keys
+
+
+def _viewed(array: NdArray, dtype: np.dtype[Any]) -> NdArray:
+    """``array`` with its elements' bytes under another dtype of the same width."""
+    return array.view(dtype)
+
+
+def _literal(value: Any) -> Any:
+    """A nested list as part of a document."""
+    return Items(map(_literal, value)) if isinstance(value, (list, tuple)) else value
+
+
+def _slabs(array: NdArray, extra: dict[str, Any]) -> Fields:
+    """An array too large for one binary, in pieces that each fit."""
+    order: Literal["C", "F"] = "F" if array.flags.f_contiguous else "C"
+    flat = array.reshape(-1, order=order).view(np.uint8)
+    pieces = Items(_plain(flat[start : start + SLAB]) for start in range(0, flat.nbytes, SLAB))
+    return Fields(
+        tag="python",
+        type=extra.pop("python", "numpy.ndarray"),
+        slabs=pieces,
+        order=order,
+        carrier=array.dtype.name,
+        size=Items(array.shape),
+        **extra,
+    )
+
+
+def lift_array(level: Fields) -> Any:
+    """A Julia Array: as a NumPy array in Fortran order, or as an inert Array where NumPy has no such elements."""
+    type_, size, data = level["type"], level["size"], level["data"]
+    dtype = dtype_of(type_)
+    size = size.tolist() if isinstance(size, np.ndarray) else size
+    count = _count(size)
+    if isinstance(data, Blob) and dtype is not None:
+        return _shaped(data, dtype, size, count)
+    if isinstance(data, Blob):
+        return Array(type_, size, bytes(data.data))
+    if isinstance(data, list) and len(data) == count:
+        return Array(type_, size, data)
+    raise FormatError(f"an array of size {size} holds {len(data) if isinstance(data, list) else data!r:.40}")
+
+
+def _shaped(blob: Blob, dtype: np.dtype[Any], size: Any, count: int) -> NdArray:
+    if count * dtype.itemsize != blob.nbytes:
+        raise FormatError(f"an array of size {list(size)} and {dtype} holds {blob.nbytes:,} bytes", blob.offset)
+    if blob.nbytes == 0:
+        return np.zeros(size, dtype, order="F")
+    flat = np.frombuffer(blob.data, np.uint8 if dtype == np.bool_ else dtype)
+    if dtype == np.bool_:
+        if flat.max() > 1:
+            raise FormatError("a Bool is neither 0 nor 1", blob.offset)
+        flat = flat.view(np.bool_)
+    return flat.reshape(size, order="F")
+
+
+def lift_permuted(level: Fields) -> Any:
+    """Axes in reverse order are NumPy's C order; any other order stays a Struct."""
+    type_, data = level["type"], level["data"]
+    inner = data[0] if len(data) == 1 else None
+    if isinstance(inner, np.ndarray) and isinstance(type_, DataType) and len(type_.params) == 5:
+        reverse = tuple(range(inner.ndim, 0, -1))
+        if inner.ndim > 1 and type_.params[2] == reverse:
+            return inner.T
+    return Struct(type_, data)
+
+
+def lift_ndarray(level: Fields) -> NdArray:
+    """What ``array_fields`` wrote with Python's own keys on it."""
+    array = (
+        assembled(level)
+        if "slabs" in level
+        else lift_permuted(level)
+        if level["tag"] == "struct"
+        else lift_array(level)
+    )
+    if not isinstance(array, np.ndarray):
+        raise FormatError(f"an array of {array!r:.60} is none of NumPy's")
+    if "dtype" not in level:
+        return array
+    dtype = dtype_from(level["dtype"])
+    if "shape" in level:
+        count = _count(level["shape"])
+        if count * dtype.itemsize != array.nbytes:
+            raise FormatError(f"an array of shape {level['shape']} and {dtype} holds {array.nbytes:,} bytes")
+        return np.ndarray(level["shape"], _swapped(dtype, level), np.ascontiguousarray(array))
+    if dtype.itemsize != array.itemsize:
+        raise FormatError(f"an array of {dtype} has elements of {array.itemsize} bytes")
+    array = array if array.dtype == dtype else array.view(dtype)
+    return array.astype(_swapped(dtype, level)) if "byteorder" in level else array
+
+
+def _swapped(dtype: np.dtype[Any], level: Fields) -> np.dtype[Any]:
+    return dtype.newbyteorder("S") if "byteorder" in level and dtype.names is None else dtype
+
+
+def assembled(level: Fields) -> NdArray:
+    """An array from its slabs, in fresh memory: the pieces do not stand next to each other in the file."""
+    carrier, size, order = dtype_from(level["carrier"]), level["size"], level["order"]
+    slabs = level["slabs"]
+    if order not in ("C", "F") or not all(isinstance(s, np.ndarray) and s.dtype == np.uint8 for s in slabs):
+        raise FormatError("the slabs of an array are not arrays of bytes")
+    if _count(size) * carrier.itemsize != sum(slab.nbytes for slab in slabs):
+        raise FormatError(f"the slabs of an array of size {size} do not add up")
+    return np.concatenate(slabs).view(carrier).reshape(size, order=order)
+
+
+# -- scalars ----------------------------------------------------------------------------------------------------------
+
+
+def lower_scalar(value: Any) -> Any:
+    """``np.float32(1)`` is Julia's ``1.0f0``; what Julia's Base lacks is an array of no dimensions."""
+    dtype = value.dtype
+    if dtype == np.int32:
+        return Int32(value)
+    if dtype in BY_DTYPE and dtype.kind != "c":
+        return Fields(tag="struct", type=BY_DTYPE[dtype], data=Blob(memoryview(value.tobytes())))
+    if dtype == np.complex64:
+        return Fields(tag="struct", type=BY_DTYPE[dtype], data=Items([value.real, value.imag]))
+    fields = array_fields(np.asarray(value))
+    return Fields(tag="python", type="numpy.generic", state=Fields(fields))
+
+
+def lift_scalar(name: str) -> Any:
+    dtype = BITS[name]
+
+    def lift(level: Fields) -> Any:
+        raw = level["data"]
+        if not isinstance(raw, bytes) or len(raw) != dtype.itemsize or (dtype == np.bool_ and raw[0] > 1):
+            raise FormatError(f"a {name} is {raw!r:.40}")
+        return np.frombuffer(raw, dtype)[0]
+
+    return lift
+
+
+def lift_generic(level: Fields) -> Any:
+    value = np.asarray(level["state"])
+    if value.ndim:
+        raise FormatError("a NumPy scalar has dimensions")
+    return value[()]
+
+
+SCALARS: Final = tuple({dtype.type for dtype in NAMED.values()} | {np.bytes_, np.str_, np.void})
+
+RULES: Final = [
+    Rule("tag", "array", lift=lift_array, blobs=True, needs=frozenset({"type", "size", "data"})),
+    Rule("struct", "Base.PermutedDimsArrays.PermutedDimsArray", lift=lift_permuted),
+    Rule("python", "numpy.ndarray", (np.ndarray,), array_fields, lift_ndarray, blobs=True),
+    Rule("python", "numpy.generic", SCALARS, lower_scalar, lift_generic, identity=False),
+    Rule("tag", Int32.__name__, lift=np.int32),
+    *(Rule("struct", name, lift=lift_scalar(name)) for name in BITS),
+]

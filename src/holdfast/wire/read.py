@@ -1,0 +1,287 @@
+"""Bytes to document, without copying or touching a blob.
+
+Strategy: one loop over elements with its own stack, so that depth costs no recursion. READERS maps BSON's one-byte
+element type to a function ``(data, position) -> (value, position just past it)``; a document opens a level, a zero byte
+closes it and its length is checked then. What Holdfast wrote (the trailer says so) is held to the letter; what BSON.jl
+wrote may have its keys in any order.
+"""
+
+import mmap
+from collections.abc import Callable
+from dataclasses import dataclass
+from struct import Struct
+from struct import error as StructError
+from typing import Any, Final
+
+from holdfast.errors import FormatError, LimitError
+from holdfast.wire.plan import ALIGNMENT, F64, HASH_AT, I64, LARGE, PAGE, TRAILER, U32, VERSION
+from holdfast.wire.values import MAX_DEPTH, MAX_KEY, MAX_VALUES, Blob, Document, Int32, Opaque, RawText, Reading
+
+Bytes = bytes | mmap.mmap
+"""What is read: has ``find``, gives ints by index and bytes by slice."""
+
+I32: Final = Struct("<i")
+VERSION_AT: Final = TRAILER.index(b"version\0") + len(b"version\0")
+FIXED: Final = [i for i in range(len(TRAILER)) if not (VERSION_AT <= i < VERSION_AT + 4 or HASH_AT <= i < HASH_AT + 8)]
+
+
+def is_sealed(data: Bytes) -> bool:
+    """Whether Holdfast wrote ``data``: its trailer is there.
+
+    A trailer with a few bytes off is a damaged one: FormatError, since taking the file for one of BSON.jl's would
+    switch every check off.
+    """
+    tail = data[max(len(data) - len(TRAILER), 0) :]
+    if len(tail) < len(TRAILER):
+        return False
+    right = sum(tail[i] == TRAILER[i] for i in FIXED)
+    if right < len(FIXED) * 3 // 4:
+        return False
+    version = U32.unpack_from(tail, VERSION_AT)[0]
+    if right < len(FIXED) or version == 0:
+        raise FormatError("the file's last bytes are damaged", len(data) - len(TRAILER))
+    if version != VERSION:
+        raise FormatError(f"the file has version {version}, this Holdfast reads {VERSION}: newer, or damaged")
+    return True
+
+
+def read_document(data: Bytes) -> Reading:
+    """Read the one document that ``data`` holds; blobs are views of ``data``.
+
+    Raises FormatError (which byte) for anything that is not one whole, well-formed document, LimitError beyond the
+    limits of ``values``.
+
+    >>> read_document(b"\\x10\\0\\0\\0\\x12a\\0\\1\\0\\0\\0\\0\\0\\0\\0\\0").document
+    {'a': 1}
+    """
+    reader = _Reader(data, is_sealed(data))
+    try:
+        document = reader.read()
+    except (StructError, IndexError):
+        raise FormatError("the file ends in the middle of a value", len(data)) from None
+    if reader.sealed:
+        del document["_holdfast"]
+    return Reading(document, reader.sealed, reader.blobs)
+
+
+def trailer_checksum(data: Bytes) -> int:
+    """The frame's checksum as the trailer of ``data`` states it."""
+    value: int = I64.unpack_from(data, len(data) - len(TRAILER) + HASH_AT)[0]
+    return value
+
+
+@dataclass(slots=True)
+class _Level:
+    """A document or array that is being read."""
+
+    into: Any
+    start: int
+    array: bool
+    key: str | int
+
+
+class _Reader:
+    def __init__(self, data: Bytes, sealed: bool) -> None:
+        self.data = data
+        self.view = memoryview(data)
+        self.sealed = sealed
+        self.blobs: list[Blob] = []
+        self.levels: list[_Level] = []
+        self.count = 0
+
+    def read(self) -> Document:
+        data, size = self.data, len(self.data)
+        if size < 5:
+            raise FormatError(f"{size} bytes are too few for a document", 0)
+        root: Document = {}
+        position = self._open(0, root, array=False, key="")
+        while self.levels:
+            kind = data[position]
+            if kind == 0:
+                position = self._close(position + 1)
+                continue
+            end = data.find(b"\0", position + 1, position + 2 + MAX_KEY)
+            if end < 0:
+                raise self._bad_key(position + 1)
+            level = self.levels[-1]
+            key = self._key(level, data[position + 1 : end], position + 1)
+            position = self._value(level, kind, key, end + 1)
+        if position != size:
+            raise FormatError(f"{size - position:,} bytes follow the end of the document", position)
+        return root
+
+    def _value(self, level: _Level, kind: int, key: str | int, position: int) -> int:
+        self.count += 1
+        if self.count > MAX_VALUES:
+            raise LimitError(f"more than {MAX_VALUES:,} values in one file", position)
+        if kind in (0x03, 0x04):
+            child: Any = {} if kind == 0x03 else []
+            self._put(level, key, child)
+            return self._open(position, child, array=kind == 0x04, key=key)
+        if kind == 0x05:
+            value, position = self._blob(level, key, position)
+        else:
+            read = READERS.get(kind)
+            if read is None:
+                raise FormatError(f"0x{kind:02x} is not a BSON type", position)
+            value, position = read(self, position)
+        self._put(level, key, value)
+        return position
+
+    def _put(self, level: _Level, key: str | int, value: Any) -> None:
+        if level.array:
+            level.into.append(value)
+        else:
+            level.into[key] = value
+
+    def _key(self, level: _Level, raw: bytes, position: int) -> str | int:
+        if level.array:
+            index = len(level.into)
+            if self.sealed and raw != b"%d" % index:
+                raise FormatError(f"element {index} of an array is named {raw[:20]!r}", position)
+            return index
+        try:
+            key = raw.decode()
+        except UnicodeDecodeError:
+            raise FormatError("a name is not UTF-8", position) from None
+        if key in level.into:
+            raise FormatError(f"the name {key[:80]!r} stands twice in one document", position)
+        return key
+
+    def _bad_key(self, position: int) -> FormatError:
+        if len(self.data) - position > MAX_KEY:
+            return LimitError(f"a name is longer than {MAX_KEY:,} bytes", position)
+        return FormatError("a name has no end", position)
+
+    def _open(self, position: int, into: Any, *, array: bool, key: str | int) -> int:
+        if len(self.levels) >= MAX_DEPTH:
+            raise LimitError(f"documents nest deeper than {MAX_DEPTH}", position)
+        length, left = U32.unpack_from(self.data, position)[0], len(self.data) - position
+        # Beyond 2 GiB a length is written modulo 2**32 and can only be checked at the end.
+        if left < 1 << 31 and not 5 <= length <= left:
+            raise FormatError(f"a document of {length:,} bytes in the {left:,} that are left", position)
+        self.levels.append(_Level(into, position, array, key))
+        return position + 4
+
+    def _close(self, position: int) -> int:
+        level = self.levels.pop()
+        length = U32.unpack_from(self.data, level.start)[0]
+        if (position - level.start) & 0xFFFFFFFF != length:
+            raise FormatError(
+                f"a document says that it has {length:,} bytes and has {position - level.start:,}", level.start
+            )
+        if not self.sealed and not level.array and "xxh3" in level.into and "pad" in level.into:
+            raise FormatError("an array has Holdfast's checksum, but the end of the file is not Holdfast's", position)
+        return position
+
+    def _blob(self, level: _Level, key: str | int, position: int) -> tuple[Blob, int]:
+        size = I32.unpack_from(self.data, position)[0]
+        subtype, start = self.data[position + 4], position + 5
+        if not 0 <= size <= len(self.data) - start:
+            raise FormatError(f"a binary of {size:,} bytes in the {len(self.data) - start:,} that are left", position)
+        blob = Blob(self.view[start : start + size], offset=start, subtype=subtype)
+        if self.sealed and key == "data" and "xxh3" in level.into:
+            self._unseal(level.into, blob, start)
+        return blob, start + size
+
+    def _unseal(self, document: Document, blob: Blob, start: int) -> None:
+        """Take checksum and padding, which are the wire's business, out of the document and onto the blob."""
+        pad, value = document.pop("pad", None), document.pop("xxh3")
+        alignment = PAGE if blob.nbytes >= LARGE else ALIGNMENT
+        if type(pad) is not Blob or type(value) is not int or start % alignment or pad.nbytes >= alignment:
+            raise FormatError("an array's data does not stand where its padding should put it", start)
+        blob.sealed, blob.checksum = True, value
+        self.blobs.append(blob)
+
+
+def _read_double(reader: _Reader, position: int) -> tuple[Any, int]:
+    return F64.unpack_from(reader.data, position)[0], position + 8
+
+
+def _read_string(reader: _Reader, position: int) -> tuple[Any, int]:
+    raw, position = _string_bytes(reader, position)
+    try:
+        return raw.decode(), position
+    except UnicodeDecodeError:  # Julia's strings are bytes: a closure's compressed slot names need not be UTF-8
+        return RawText(raw.decode("utf-8", "surrogateescape")), position
+
+
+def _string_bytes(reader: _Reader, position: int) -> tuple[bytes, int]:
+    size = I32.unpack_from(reader.data, position)[0]
+    start, left = position + 4, len(reader.data) - position - 4
+    if not 1 <= size <= left:
+        raise FormatError(f"a text of {size:,} bytes in the {left:,} that are left", position)
+    if reader.data[start + size - 1] != 0:
+        raise FormatError("a text has no end", start + size - 1)
+    return reader.data[start : start + size - 1], start + size
+
+
+def _read_bool(reader: _Reader, position: int) -> tuple[Any, int]:
+    value = reader.data[position]
+    if value > 1:
+        raise FormatError(f"a boolean is {value}", position)
+    return value == 1, position + 1
+
+
+def _read_null(reader: _Reader, position: int) -> tuple[Any, int]:
+    return None, position
+
+
+def _read_int32(reader: _Reader, position: int) -> tuple[Any, int]:
+    return Int32(I32.unpack_from(reader.data, position)[0]), position + 4
+
+
+def _read_int64(reader: _Reader, position: int) -> tuple[Any, int]:
+    return I64.unpack_from(reader.data, position)[0], position + 8
+
+
+def _opaque(kind: int, size: int) -> Callable[["_Reader", int], tuple[Any, int]]:
+    """A reader of a type of fixed size that is only carried."""
+
+    def read(reader: _Reader, position: int) -> tuple[Any, int]:
+        data = reader.data[position : position + size]
+        if len(data) < size:
+            raise FormatError("the file ends in the middle of a value", position)
+        return Opaque(kind, data), position + size
+
+    return read
+
+
+def _opaque_text(kind: int, texts: int, names: int, rest: int) -> Callable[["_Reader", int], tuple[Any, int]]:
+    """A reader of a type made of length-prefixed texts, then NUL-ended names, then fixed bytes, that is only
+    carried."""
+
+    def read(reader: _Reader, position: int) -> tuple[Any, int]:
+        start = position
+        for _ in range(texts):
+            _, position = _string_bytes(reader, position)
+        for _ in range(names):
+            end = reader.data.find(b"\0", position, position + MAX_KEY + 1)
+            if end < 0:
+                raise reader._bad_key(position)
+            position = end + 1
+        value, position = _opaque(kind, position - start + rest)(reader, start)
+        return value, position
+
+    return read
+
+
+READERS: dict[int, Callable[[_Reader, int], tuple[Any, int]]] = {
+    0x01: _read_double,
+    0x02: _read_string,
+    0x06: _opaque(0x06, 0),  # undefined
+    0x07: _opaque(0x07, 12),  # object id
+    0x08: _read_bool,
+    0x09: _opaque(0x09, 8),  # datetime
+    0x0A: _read_null,
+    0x0B: _opaque_text(0x0B, 0, 2, 0),  # regular expression, never compiled
+    0x0C: _opaque_text(0x0C, 1, 0, 12),  # pointer into a database
+    0x0D: _opaque_text(0x0D, 1, 0, 0),  # JavaScript, never run
+    0x0E: _opaque_text(0x0E, 1, 0, 0),  # symbol
+    0x10: _read_int32,
+    0x11: _opaque(0x11, 8),  # timestamp
+    0x12: _read_int64,
+    0x13: _opaque(0x13, 16),  # decimal128
+    0x7F: _opaque(0x7F, 0),  # largest key
+    0xFF: _opaque(0xFF, 0),  # smallest key
+}

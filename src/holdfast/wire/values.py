@@ -1,0 +1,107 @@
+"""What a document is made of, and the limits that hold for every document.
+
+Strategy: BSON's own types are Python's where Python has them (``dict``, ``list``, ``str``, ``int`` for int64,
+``float``, ``bool``, ``None``); the few that it lacks are the small classes below. Nothing here knows what a
+document means.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
+
+MAX_DEPTH: Final = 500
+"""Documents inside documents. Real BSON.jl files were seen 55 deep; our own writer never goes deeper than 250."""
+MAX_KEY: Final = 65_536
+"""Bytes of one name. The longest parameter names in public models have a few hundred."""
+MAX_VALUES: Final = 20_000_000
+"""Values in one file, array elements not counted: what fits in the memory of a small machine."""
+MAX_BLOB: Final = 2**31 - 1
+"""Bytes of one binary: BSON's lengths are int32."""
+
+INT64_MIN: Final = -(2**63)
+INT64_MAX: Final = 2**63 - 1
+
+
+class Int32(int):
+    """A BSON int32; a plain ``int`` is an int64."""
+
+    __slots__ = ()
+
+
+class RawText(str):
+    """Text whose bytes are not UTF-8, as Julia allows: each odd byte stands as a lone surrogate (PEP 383).
+
+    >>> RawText(b"caf\\xe9".decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+    b'caf\\xe9'
+    """
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """A BSON value that BSON.jl does not know (a datetime, a regular expression …), carried as it is."""
+
+    kind: int
+    data: bytes
+
+
+@dataclass(slots=True, eq=False)
+class Blob:
+    """Contiguous bytes that are moved and never looked at.
+
+    ``sealed`` blobs are array data: they are aligned in the file and carry their own ``checksum``; the bytes of the
+    others belong to the frame. ``offset`` is the place in the file that a blob was read from.
+    """
+
+    data: memoryview
+    sealed: bool = False
+    checksum: int | None = None
+    offset: int | None = None
+    subtype: int = 0
+
+    @property
+    def nbytes(self) -> int:
+        return self.data.nbytes
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Blob) and self.data == other.data
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+Value: TypeAlias = Any
+"""None, bool, int, Int32, float, str, RawText, Blob, Opaque, a list of values or a Document."""
+
+Document: TypeAlias = dict[str, Value]
+
+
+@dataclass(slots=True)
+class Reading:
+    """What the reader found: the document, its sealed blobs in file order, and whether Holdfast wrote it."""
+
+    document: Document
+    sealed: bool
+    blobs: list[Blob] = field(default_factory=list)
+
+
+def same_value(a: Value, b: Value) -> bool:
+    """Whether two wire values have the same bytes: types count, NaN equals itself, key order is free.
+
+    >>> same_value({"a": 1, "b": Int32(1)}, {"b": Int32(1), "a": 1}), same_value(1, Int32(1)), same_value(0.0, -0.0)
+    (True, False, False)
+    """
+    pairs = [(a, b)]
+    while pairs:
+        a, b = pairs.pop()
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            if a.keys() != b.keys():
+                return False
+            pairs.extend((a[key], b[key]) for key in a)
+        elif isinstance(a, list) and isinstance(b, list):
+            if len(a) != len(b):
+                return False
+            pairs.extend(zip(a, b, strict=True))
+        elif type(a) is not type(b) or (a.hex() != b.hex() if isinstance(a, float) else a != b):
+            return False
+    return True
