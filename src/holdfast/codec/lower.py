@@ -6,11 +6,11 @@ both places hold ``{tag: "backref", ref: n}``, as BSON.jl has it. Objects that s
 list of a million links is a flat file.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from holdfast.codec.rule import Fields, Items, Ready, Rule, Vocabulary
+from holdfast.codec.rule import Fields, Items, Ready, Rule, Shared, Vocabulary
 from holdfast.errors import UnsupportedError
 from holdfast.wire.values import INT64_MAX, INT64_MIN, MAX_DEPTH, Blob, Int32, Opaque, RawText
 
@@ -19,6 +19,9 @@ HOIST_DEPTH: Final = MAX_DEPTH // 2
 
 FINAL: Final = frozenset({type(None), bool, float, Int32, RawText, Blob, Opaque, Ready})
 """Types that are wire values as they are; ``int`` and ``str`` are too, when they fit."""
+
+
+SIMPLE: Final = FINAL | {int, str}
 
 
 @dataclass(slots=True)
@@ -78,10 +81,14 @@ class _Lowering:
                 self.steps.pop()
         self.base = "$"
 
-    def _enter(self, level: Any) -> None:
+    def _enter(self, level: Any) -> bool:
+        """Begin to walk ``level``, unless all that it holds is final already."""
+        if _all_final(level.values() if isinstance(level, dict) else level):
+            return False
         # A copy of the entries: the level's values are replaced while we walk.
         entries = list(level.items()) if isinstance(level, dict) else list(enumerate(level))
         self.steps.append(_Step(level, iter(entries)))
+        return True
 
     def _put(self, level: Any, key: Any, value: Any) -> bool:
         """Put ``value``, lowered, at ``key``; True when the walk went down into it."""
@@ -94,11 +101,14 @@ class _Lowering:
             level[key] = value
             return False
         if type_ is Fields or type_ is Items:
-            self._enter(value)
-            return True
+            return self._enter(value)
         place = self.places.get(id(value))
         if place is not None:
             level[key] = self._refer(place)
+            return False
+        if type_ is Shared:
+            self.places[id(value)] = _Place(value, value, level, key)
+            level[key] = value
             return False
         return self._lower(level, key, value)
 
@@ -123,10 +133,7 @@ class _Lowering:
 
     def _put_level(self, level: Any, key: Any, lowered: Any) -> bool:
         level[key] = lowered
-        if isinstance(lowered, (Fields, Items)):
-            self._enter(lowered)
-            return True
-        return False
+        return isinstance(lowered, (Fields, Items)) and self._enter(lowered)
 
     def _refer(self, place: _Place) -> Ready:
         if not place.reference:
@@ -161,6 +168,18 @@ def _segment(level: Any, key: Any) -> str:
     if isinstance(level, Items):
         return f"[{key}]"
     return "" if key in STRUCTURE and "tag" in level else f".{key}"
+
+
+def _all_final(values: Collection[Any]) -> bool:
+    """Whether no value needs a rule; said without a step per value for the long lists of numbers and texts."""
+    types = set(map(type, values))
+    if not types <= SIMPLE:
+        return False
+    if int in types:
+        ints = values if len(types) == 1 else [value for value in values if type(value) is int]
+        if min(ints) < INT64_MIN or max(ints) > INT64_MAX:
+            return False
+    return str not in types or all(value.isascii() or _is_utf8(value) for value in values if type(value) is str)
 
 
 def _is_utf8(text: str) -> bool:

@@ -30,6 +30,11 @@ class Ready(dict[str, Any]):
     """A finished document: the engine leaves it as it is. It may stand in several places."""
 
 
+class Shared(Ready):
+    """A finished document that many places hold, such as a type: from the second place on it stands in
+    ``_backrefs``."""
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """What the caller of ``load`` asked for, for the rules that depend on it (``lift_with``)."""
@@ -119,7 +124,8 @@ class Vocabulary:
     def include(self, other: "Vocabulary") -> None:
         """Take in all that ``other`` knows; its class rules come before ours."""
         self._by_name.update(other._by_name)
-        self._by_type = {type_: rule for type_, rule in self._by_type.items() if rule is not None} | other._by_type
+        known = {type_: rule for type_, rule in self._by_type.items() if rule is not None}
+        self._by_type = {**known, **other._by_type}
         self._class_rules[:0] = other._class_rules
 
     def extended(self, rules: Iterable[Rule]) -> "Vocabulary":

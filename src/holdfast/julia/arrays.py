@@ -107,7 +107,8 @@ def _adjoint(struct: Struct) -> NdArray:
 
 def _permuted(struct: Struct) -> NdArray:
     permutation = [int(axis) - 1 for axis in struct.type.params[2]]
-    return as_array(struct[0]).transpose(permutation)
+    permuted: NdArray = as_array(struct[0]).transpose(permutation)
+    return permuted
 
 
 def _index(index: Any, length: int) -> Any:
@@ -150,7 +151,8 @@ def _bits(struct: Struct) -> NdArray:
 def _float_range(struct: Struct) -> NdArray:
     reference, step, length, offset = (_number(value) for value in struct.data)
     dtype = dtype_of(struct.type.params[0]) or np.dtype(np.float64)
-    return (reference + (np.arange(1, int(length) + 1) - offset) * step).astype(dtype)
+    points: NdArray = (reference + (np.arange(1, int(length) + 1) - offset) * step).astype(dtype)
+    return points
 
 
 def _number(value: Any) -> Any:
@@ -159,10 +161,9 @@ def _number(value: Any) -> Any:
 
 
 def _sparse(struct: Struct) -> NdArray:
-    values: NdArray
     rows, columns, starts, indices, values = struct.data
-    dense = np.zeros((rows, columns), values.dtype, order="F")
-    for column in range(columns):
+    dense: NdArray = np.zeros((int(rows), int(columns)), values.dtype, order="F")
+    for column in range(dense.shape[1]):
         span = slice(int(starts[column]) - 1, int(starts[column + 1]) - 1)
         dense[indices[span] - 1, column] = values[span]
     return dense

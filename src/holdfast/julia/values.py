@@ -178,7 +178,7 @@ class Struct:
 
     def __init__(self, type: Any = None, data: Any = ()) -> None:
         self.type = type
-        self.data = data if isinstance(data, bytes) else list(data)
+        self.data: Any = data if isinstance(data, bytes) else list(data)
 
     @property
     def name(self) -> str:

@@ -6,16 +6,17 @@ in both languages. A dtype that Julia's Base lacks travels as unsigned integers 
 extra key. No dtype is ever made from a text of the file: ``DTYPES`` is the exact table.
 """
 
+from functools import cache
 from typing import Any, Final, Literal
 
 import ml_dtypes
 import numpy as np
 
-from holdfast.codec.rule import Fields, Items, Rule
+from holdfast.codec.rule import Fields, Items, Rule, Shared
 from holdfast.errors import FormatError, LimitError, UnsupportedError
 from holdfast.julia.types import BITS, dtype_of
 from holdfast.julia.values import Array, DataType, Struct
-from holdfast.vocab.types import BY_DTYPE, array_type, base, tuple_of
+from holdfast.vocab.types import BY_DTYPE, array_type, datatype, tuple_of
 from holdfast.wire.values import MAX_BLOB, Blob, Int32
 
 NdArray = np.ndarray[Any, Any]
@@ -158,12 +159,15 @@ def array_fields(array: NdArray, **extra: Any) -> Fields:
         return _slabs(array, extra)
     if array.flags.f_contiguous:
         return Fields(_plain(array), **extra)
-    element, ndim = BY_DTYPE[array.dtype], array.ndim
-    turned = tuple_of(range(ndim, 0, -1))
+    return Fields(tag="struct", type=_permuted_type(array.dtype, array.ndim), data=Items([_plain(array.T)]), **extra)
+
+
+@cache
+def _permuted_type(dtype: np.dtype[Any], ndim: int) -> Shared:
+    """The type of a Julia array of ``ndim`` axes in reverse order."""
+    element, turned = BY_DTYPE[dtype], tuple_of(range(ndim, 0, -1))
     params = [element, ndim, turned, turned, array_type(element, ndim)]
-    type_ = base("PermutedDimsArrays", *params)
-    type_["name"].append("PermutedDimsArray")
-    return Fields(tag="struct", type=type_, data=Items([Fields(_plain(array.T))]), **extra)
+    return datatype("Main", "Base", "PermutedDimsArrays", "PermutedDimsArray", params=params)
 
 
 def _plain(array: NdArray) -> Fields:

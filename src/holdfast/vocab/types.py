@@ -6,20 +6,20 @@ says the same.
 
 from typing import Any, Final
 
-from holdfast.codec.rule import Ready
+from holdfast.codec.rule import Ready, Shared
 from holdfast.julia.types import BITS, COMPLEX
 
 
-def datatype(*name: str, params: Any = ()) -> Ready:
-    """The document of the type ``name``.
+def datatype(*name: str, params: Any = ()) -> Shared:
+    """The document of the type ``name``: a constant, to be made once and used in many places.
 
     >>> datatype("Core", "Float32")
     {'tag': 'datatype', 'params': [], 'name': ['Core', 'Float32']}
     """
-    return Ready(tag="datatype", params=list(params), name=list(name))
+    return Shared(tag="datatype", params=list(params), name=list(name))
 
 
-def base(name: str, *params: Any) -> Ready:
+def base(name: str, *params: Any) -> Shared:
     """A type of Julia's Base."""
     return datatype("Main", "Base", name, params=params)
 
@@ -37,7 +37,7 @@ BY_DTYPE: Final = {dtype: datatype("Core", name) for name, dtype in BITS.items()
 """NumPy dtype -> the Julia type with the same bytes."""
 
 
-def array_type(element: Ready, ndim: int) -> Ready:
+def array_type(element: Ready, ndim: int) -> Shared:
     """``Array{element, ndim}``."""
     return datatype("Core", "Array", params=[element, ndim])
 

@@ -10,6 +10,7 @@ not fit in 32 bits is written modulo 2**32 (below 2 GiB that is plain BSON).
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from struct import Struct
 from typing import Any, Final
 
@@ -98,18 +99,22 @@ def _open(plan: Plan, container: Any) -> _Open:
 
 
 def _entries(document: Document) -> Iterator[tuple[bytes, Any]]:
-    for name, value in document.items():
-        key = name.encode()
-        if b"\0" in key:
-            raise UnsupportedError(f"the name {name!r} holds a NUL, which BSON's names cannot")
-        if len(key) > MAX_KEY:
-            raise LimitError(f"a name of {len(key):,} bytes is longer than {MAX_KEY:,}")
-        yield key + b"\0", value
+    return zip(map(_key, document), document.values(), strict=True)
+
+
+@lru_cache(maxsize=4096)
+def _key(name: str) -> bytes:
+    """A name as BSON has it; the few that every document repeats are made once."""
+    key = name.encode()
+    if b"\0" in key:
+        raise UnsupportedError(f"the name {name!r} holds a NUL, which BSON's names cannot")
+    if len(key) > MAX_KEY:
+        raise LimitError(f"a name of {len(key):,} bytes is longer than {MAX_KEY:,}")
+    return key + b"\0"
 
 
 def _elements(values: list[Any]) -> Iterator[tuple[bytes, Any]]:
-    for index, value in enumerate(values):
-        yield b"%d\0" % index, value
+    return zip(map(b"%d\0".__mod__, range(len(values))), values, strict=True)
 
 
 Writer = Callable[[Plan, bytes, Any], "dict[str, Any] | list[Any] | None"]

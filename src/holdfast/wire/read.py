@@ -1,8 +1,8 @@
 """Bytes to document, without copying or touching a blob.
 
-Strategy: one loop over elements with its own stack, so that depth costs no recursion. READERS maps BSON's one-byte
-element type to a function ``(data, position) -> (value, position just past it)``; a document opens a level, a zero byte
-closes it and its length is checked then. What Holdfast wrote (the trailer says so) is held to the letter; what BSON.jl
+Strategy: a stack of levels of our own, so that depth costs no recursion. READERS maps BSON's one-byte element type to a
+function ``(data, position) -> (value, position just past it)``; a document opens a level, a zero byte closes it and its
+length is checked then. What Holdfast wrote (the trailer says so) is held to the letter; what BSON.jl
 wrote may have its keys in any order.
 """
 
@@ -72,12 +72,11 @@ def trailer_checksum(data: Bytes) -> int:
 
 @dataclass(slots=True)
 class _Level:
-    """A document or array that is being read."""
+    """A document or array that is being read, and the position of its first byte."""
 
     into: Any
     start: int
     array: bool
-    key: str | int
 
 
 class _Reader:
@@ -87,94 +86,111 @@ class _Reader:
         self.sealed = sealed
         self.blobs: list[Blob] = []
         self.levels: list[_Level] = []
-        self.count = 0
+        self.names: dict[bytes, str] = {}
 
     def read(self) -> Document:
-        data, size = self.data, len(self.data)
-        if size < 5:
-            raise FormatError(f"{size} bytes are too few for a document", 0)
         root: Document = {}
-        position = self._open(0, root, array=False, key="")
+        if len(self.data) < 5:
+            raise FormatError(f"{len(self.data)} bytes are too few for a document", 0)
+        position = self._open(0, root, array=False)
+        left = MAX_VALUES
         while self.levels:
-            kind = data[position]
-            if kind == 0:
-                position = self._close(position + 1)
-                continue
-            end = data.find(b"\0", position + 1, position + 2 + MAX_KEY)
-            if end < 0:
-                raise self._bad_key(position + 1)
             level = self.levels[-1]
-            key = self._key(level, data[position + 1 : end], position + 1)
-            position = self._value(level, kind, key, end + 1)
-        if position != size:
-            raise FormatError(f"{size - position:,} bytes follow the end of the document", position)
+            elements = self._elements if level.array else self._entries
+            position, left = elements(level, position, left)
+        if position != len(self.data):
+            raise FormatError(f"{len(self.data) - position:,} bytes follow the end of the document", position)
         return root
 
-    def _value(self, level: _Level, kind: int, key: str | int, position: int) -> int:
-        self.count += 1
-        if self.count > MAX_VALUES:
-            raise LimitError(f"more than {MAX_VALUES:,} values in one file", position)
-        if kind in (0x03, 0x04):
-            child: Any = {} if kind == 0x03 else []
-            self._put(level, key, child)
-            return self._open(position, child, array=kind == 0x04, key=key)
-        if kind == 0x05:
-            value, position = self._blob(level, key, position)
-        else:
+    # The two loops below are the hot path: they stay in one frame until a container opens or closes.
+
+    def _entries(self, level: _Level, position: int, left: int) -> tuple[int, int]:
+        """Read entries of a document until it closes or another opens."""
+        data, find, names, into = self.data, self.data.find, self.names, level.into
+        while kind := data[position]:
+            left -= 1
+            end = find(b"\0", position + 1, position + 2 + MAX_KEY)
+            if end < 0 or not left:
+                raise self._limit(position + 1, left)
+            raw = data[position + 1 : end]
+            key = names.get(raw) or self._name(raw, position + 1)
+            if key in into:
+                raise FormatError(f"the name {key[:80]!r} stands twice in one document", position + 1)
             read = READERS.get(kind)
-            if read is None:
-                raise FormatError(f"0x{kind:02x} is not a BSON type", position)
-            value, position = read(self, position)
-        self._put(level, key, value)
-        return position
+            if read is not None:
+                into[key], position = read(data, end + 1)
+            elif kind == BINARY:
+                into[key], position = self._blob(level, key, end + 1)
+            else:
+                into[key] = child = self._container(kind, position)
+                return self._open(end + 1, child, array=kind == ARRAY), left
+        return self._close(position + 1), left
 
-    def _put(self, level: _Level, key: str | int, value: Any) -> None:
-        if level.array:
-            level.into.append(value)
-        else:
-            level.into[key] = value
+    def _elements(self, level: _Level, position: int, left: int) -> tuple[int, int]:
+        """Read elements of an array until it closes or a container opens. BSON.jl goes by their order, not their
+        names."""
+        data, find, into, sealed = self.data, self.data.find, level.into, self.sealed
+        while kind := data[position]:
+            left -= 1
+            end = find(b"\0", position + 1, position + 2 + MAX_KEY)
+            if end < 0 or not left:
+                raise self._limit(position + 1, left)
+            if sealed and data[position + 1 : end] != b"%d" % len(into):
+                raise FormatError(f"element {len(into)} of an array has another name", position + 1)
+            read = READERS.get(kind)
+            if read is not None:
+                value, position = read(data, end + 1)
+                into.append(value)
+            elif kind == BINARY:
+                value, position = self._blob(level, "", end + 1)
+                into.append(value)
+            else:
+                child = self._container(kind, position)
+                into.append(child)
+                return self._open(end + 1, child, array=kind == ARRAY), left
+        return self._close(position + 1), left
 
-    def _key(self, level: _Level, raw: bytes, position: int) -> str | int:
-        if level.array:
-            index = len(level.into)
-            if self.sealed and raw != b"%d" % index:
-                raise FormatError(f"element {index} of an array is named {raw[:20]!r}", position)
-            return index
+    def _name(self, raw: bytes, position: int) -> str:
         try:
-            key = raw.decode()
+            name = self.names[raw] = raw.decode()
         except UnicodeDecodeError:
             raise FormatError("a name is not UTF-8", position) from None
-        if key in level.into:
-            raise FormatError(f"the name {key[:80]!r} stands twice in one document", position)
-        return key
+        return name
 
-    def _bad_key(self, position: int) -> FormatError:
+    def _limit(self, position: int, left: int) -> FormatError:
+        if not left:
+            return LimitError(f"more than {MAX_VALUES:,} values in one file", position)
         if len(self.data) - position > MAX_KEY:
             return LimitError(f"a name is longer than {MAX_KEY:,} bytes", position)
         return FormatError("a name has no end", position)
 
-    def _open(self, position: int, into: Any, *, array: bool, key: str | int) -> int:
+    def _container(self, kind: int, position: int) -> dict[str, Any] | list[Any]:
+        if kind == DOCUMENT:
+            return {}
+        if kind == ARRAY:
+            return []
+        raise FormatError(f"0x{kind:02x} is not a BSON type", position)
+
+    def _open(self, position: int, into: Any, *, array: bool) -> int:
         if len(self.levels) >= MAX_DEPTH:
             raise LimitError(f"documents nest deeper than {MAX_DEPTH}", position)
         length, left = U32.unpack_from(self.data, position)[0], len(self.data) - position
         # Beyond 2 GiB a length is written modulo 2**32 and can only be checked at the end.
         if left < 1 << 31 and not 5 <= length <= left:
             raise FormatError(f"a document of {length:,} bytes in the {left:,} that are left", position)
-        self.levels.append(_Level(into, position, array, key))
+        self.levels.append(_Level(into, position, array))
         return position + 4
 
     def _close(self, position: int) -> int:
         level = self.levels.pop()
-        length = U32.unpack_from(self.data, level.start)[0]
-        if (position - level.start) & 0xFFFFFFFF != length:
-            raise FormatError(
-                f"a document says that it has {length:,} bytes and has {position - level.start:,}", level.start
-            )
+        length, true = U32.unpack_from(self.data, level.start)[0], position - level.start
+        if true & 0xFFFFFFFF != length:
+            raise FormatError(f"a document says that it has {length:,} bytes and has {true:,}", level.start)
         if not self.sealed and not level.array and "xxh3" in level.into and "pad" in level.into:
             raise FormatError("an array has Holdfast's checksum, but the end of the file is not Holdfast's", position)
         return position
 
-    def _blob(self, level: _Level, key: str | int, position: int) -> tuple[Blob, int]:
+    def _blob(self, level: _Level, key: str, position: int) -> tuple[Blob, int]:
         size = I32.unpack_from(self.data, position)[0]
         subtype, start = self.data[position + 4], position + 5
         if not 0 <= size <= len(self.data) - start:
@@ -194,79 +210,83 @@ class _Reader:
         self.blobs.append(blob)
 
 
-def _read_double(reader: _Reader, position: int) -> tuple[Any, int]:
-    return F64.unpack_from(reader.data, position)[0], position + 8
+DOCUMENT, ARRAY, BINARY = 0x03, 0x04, 0x05
+
+Read = Callable[[Bytes, int], tuple[Any, int]]
+"""(data, position) -> (value, position just past it)"""
 
 
-def _read_string(reader: _Reader, position: int) -> tuple[Any, int]:
-    raw, position = _string_bytes(reader, position)
+def _read_double(data: Bytes, position: int) -> tuple[Any, int]:
+    return F64.unpack_from(data, position)[0], position + 8
+
+
+def _read_string(data: Bytes, position: int) -> tuple[Any, int]:
+    raw, position = _string_bytes(data, position)
     try:
         return raw.decode(), position
     except UnicodeDecodeError:  # Julia's strings are bytes: a closure's compressed slot names need not be UTF-8
         return RawText(raw.decode("utf-8", "surrogateescape")), position
 
 
-def _string_bytes(reader: _Reader, position: int) -> tuple[bytes, int]:
-    size = I32.unpack_from(reader.data, position)[0]
-    start, left = position + 4, len(reader.data) - position - 4
-    if not 1 <= size <= left:
-        raise FormatError(f"a text of {size:,} bytes in the {left:,} that are left", position)
-    if reader.data[start + size - 1] != 0:
+def _string_bytes(data: Bytes, position: int) -> tuple[bytes, int]:
+    size = I32.unpack_from(data, position)[0]
+    start = position + 4
+    if not 1 <= size <= len(data) - start:
+        raise FormatError(f"a text of {size:,} bytes in the {len(data) - start:,} that are left", position)
+    if data[start + size - 1] != 0:
         raise FormatError("a text has no end", start + size - 1)
-    return reader.data[start : start + size - 1], start + size
+    return data[start : start + size - 1], start + size
 
 
-def _read_bool(reader: _Reader, position: int) -> tuple[Any, int]:
-    value = reader.data[position]
+def _read_bool(data: Bytes, position: int) -> tuple[Any, int]:
+    value = data[position]
     if value > 1:
         raise FormatError(f"a boolean is {value}", position)
     return value == 1, position + 1
 
 
-def _read_null(reader: _Reader, position: int) -> tuple[Any, int]:
+def _read_null(data: Bytes, position: int) -> tuple[Any, int]:
     return None, position
 
 
-def _read_int32(reader: _Reader, position: int) -> tuple[Any, int]:
-    return Int32(I32.unpack_from(reader.data, position)[0]), position + 4
+def _read_int32(data: Bytes, position: int) -> tuple[Any, int]:
+    return Int32(I32.unpack_from(data, position)[0]), position + 4
 
 
-def _read_int64(reader: _Reader, position: int) -> tuple[Any, int]:
-    return I64.unpack_from(reader.data, position)[0], position + 8
+def _read_int64(data: Bytes, position: int) -> tuple[Any, int]:
+    return I64.unpack_from(data, position)[0], position + 8
 
 
-def _opaque(kind: int, size: int) -> Callable[["_Reader", int], tuple[Any, int]]:
+def _opaque(kind: int, size: int) -> Read:
     """A reader of a type of fixed size that is only carried."""
 
-    def read(reader: _Reader, position: int) -> tuple[Any, int]:
-        data = reader.data[position : position + size]
-        if len(data) < size:
+    def read(data: Bytes, position: int) -> tuple[Any, int]:
+        raw = data[position : position + size]
+        if len(raw) < size:
             raise FormatError("the file ends in the middle of a value", position)
-        return Opaque(kind, data), position + size
+        return Opaque(kind, raw), position + size
 
     return read
 
 
-def _opaque_text(kind: int, texts: int, names: int, rest: int) -> Callable[["_Reader", int], tuple[Any, int]]:
-    """A reader of a type made of length-prefixed texts, then NUL-ended names, then fixed bytes, that is only
-    carried."""
+def _opaque_text(kind: int, texts: int, names: int, rest: int) -> Read:
+    """A reader of a type made of sized texts, then NUL-ended names, then fixed bytes, that is only carried."""
 
-    def read(reader: _Reader, position: int) -> tuple[Any, int]:
+    def read(data: Bytes, position: int) -> tuple[Any, int]:
         start = position
         for _ in range(texts):
-            _, position = _string_bytes(reader, position)
+            _, position = _string_bytes(data, position)
         for _ in range(names):
-            end = reader.data.find(b"\0", position, position + MAX_KEY + 1)
+            end = data.find(b"\0", position, position + MAX_KEY + 1)
             if end < 0:
-                raise reader._bad_key(position)
+                raise FormatError("a name has no end", position)
             position = end + 1
-        value, position = _opaque(kind, position - start + rest)(reader, start)
-        return value, position
+        return _opaque(kind, position - start + rest)(data, start)
 
     return read
 
 
-READERS: dict[int, Callable[[_Reader, int], tuple[Any, int]]] = {
+READERS: dict[int, Read] = {
     0x01: _read_double,
     0x02: _read_string,
     0x06: _opaque(0x06, 0),  # undefined
