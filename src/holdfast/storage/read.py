@@ -1,0 +1,92 @@
+"""The bytes of a file, mapped or in memory.
+
+Strategy: look before opening, because opening a pipe waits and opening a device can do anything; look again at what was
+opened, because the path may have changed in between.
+"""
+
+import errno
+import io
+import mmap
+import os
+from dataclasses import dataclass
+
+from holdfast.errors import FormatError
+from holdfast.storage import system
+from holdfast.storage.folder import kind_of
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """The bytes of a file, ready to read.
+
+    ``data`` has ``find`` and the buffer protocol. It starts on a page boundary and can be written, which never
+    changes the file. It is closed when nothing refers to it any more. ``size`` is in bytes.
+    """
+
+    data: mmap.mmap | bytes
+    size: int
+    path: str
+
+
+def open_bytes(path: str | os.PathLike[str], *, mmap: bool = True) -> Mapped:
+    """Open a regular file for reading.
+
+    With ``mmap`` the file is mapped, private and copy on write: nothing is read until it is used, and the file may be
+    replaced or removed meanwhile. Only cutting it short in place is fatal to a process that reads on (SIGBUS), so
+    ``mmap=False`` reads the whole file into memory, for folders where somebody may do that.
+
+    Raises FileNotFoundError and other OSErrors as ``open`` does, and FormatError for what is not a regular file.
+
+    >>> import os, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "m.bson")
+    ...     with open(path, "wb") as file:
+    ...         _ = file.write(b"five bytes or so")
+    ...     opened = open_bytes(path)
+    >>> opened.size, opened.data[:4]
+    (16, b'five')
+    """
+    path = os.fspath(path)
+    _check(os.stat(path), path)
+    with open(path, "rb", buffering=0, opener=lambda name, _: os.open(name, system.READ)) as file:
+        info = os.fstat(file.fileno())
+        _check(info, path)
+        size = info.st_size
+        if not size:
+            return Mapped(b"", 0, path)
+        return Mapped(_map(file, size, path) if mmap else _read(file, size, path), size, path)
+
+
+def _check(info: os.stat_result, path: str) -> None:
+    if kind := kind_of(info):
+        raise FormatError(f"{path!r} is {kind}, not a file with bytes to load; give the path of a regular file")
+
+
+def _map(file: io.FileIO, size: int, path: str) -> mmap.mmap:
+    try:
+        return system.private_map(file.fileno(), size)
+    except OSError as error:
+        if error.errno != errno.ENODEV:
+            raise
+        return _read(file, size, path)  # a file system that cannot map
+    except ValueError:
+        raise _shrunk(path, size) from None
+
+
+def _read(file: io.FileIO, size: int, path: str) -> mmap.mmap:
+    memory = system.fresh_memory(size)
+    with memoryview(memory) as view:
+        done = 0
+        while done < size:
+            with view[done:] as rest:
+                count = file.readinto(rest)
+            if not count:
+                raise _shrunk(path, size)
+            done += count
+    return memory
+
+
+def _shrunk(path: str, size: int) -> FormatError:
+    return FormatError(
+        f"{path!r} became shorter than its {size:,} bytes while it was opened; load it again when it is whole"
+    )

@@ -1,0 +1,158 @@
+"""A file replaced in one step: whole or not at all, and on the disk when it returns.
+
+Strategy: reserve, write, set the mode, sync, rename, sync the folder, in this order, and no step is tried twice. A
+sync that failed must not be: the kernel reports a lost write once and calls the pages clean afterwards, so a second
+sync would return in peace with the data gone.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from holdfast.errors import DurabilityError, UnsupportedError
+from holdfast.storage import system
+from holdfast.storage.draft import Draft
+from holdfast.storage.folder import Folder
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+# Bytes of one write. Far below the 2 GiB that any system takes, small enough that Ctrl-C is heard at once.
+BATCH: Final[int] = 64 << 20
+
+
+def replace(
+    folder: Folder,
+    name: str,
+    views: Sequence[memoryview],
+    *,
+    old: os.stat_result | None,
+    durable: bool,
+    exclusive: bool,
+) -> None:
+    """Write ``views`` to ``name`` in ``folder``; ``old`` is what stands there, whose owner and mode are kept."""
+    # A new file gets its mode from the kernel, which knows the umask and the folder's default ACL. The content of an
+    # old one may be private, so its draft is too until it has the old file's mode.
+    with Draft(folder) as draft:
+        draft.create(name, 0o666 if old is None else 0o600)
+        system.reserve(draft.fd, sum(view.nbytes for view in views))
+        write_all(draft.fd, views)
+        if old is not None:
+            _inherit(draft.fd, old)
+        if durable:
+            system.sync(draft.fd)
+        _commit(draft, name, exclusive)
+    if durable:
+        _sync_names(folder, name)
+
+
+def flat(buffers: "Iterable[Buffer]") -> list[memoryview]:
+    """The bytes of each buffer, in place; empty ones are left out."""
+    views = []
+    for index, buffer in enumerate(buffers):
+        try:
+            view = memoryview(buffer)
+            if view.nbytes:
+                views.append(view.cast("B"))
+        except (BufferError, TypeError, ValueError) as error:
+            raise UnsupportedError(f"buffer {index} is not plain bytes in the order of the file: {error}") from error
+    return views
+
+
+def write_all(fd: int, views: Sequence[memoryview]) -> None:
+    """Write every byte of ``views`` (flat, none empty), in batches, going on where a short write stopped."""
+    most = system.buffers_per_write()
+    first, skip = 0, 0  # the view to go on with, and how many of its bytes are written
+    while first < len(views):
+        try:
+            written = system.write(fd, _batch(views, first, skip, most))
+        except InterruptedError:
+            continue
+        if written <= 0:
+            raise OSError(errno.EIO, "the disk took no more bytes")
+        skip += written
+        while first < len(views) and skip >= views[first].nbytes:
+            skip -= views[first].nbytes
+            first += 1
+
+
+def _batch(views: Sequence[memoryview], first: int, skip: int, most: int) -> list[memoryview]:
+    batch, room = [], BATCH
+    for view in views[first : first + most]:
+        piece = view[skip : skip + room]
+        batch.append(piece)
+        room -= piece.nbytes
+        if room <= 0:
+            break
+        skip = 0
+    return batch
+
+
+def _inherit(fd: int, old: os.stat_result) -> None:
+    """Give the draft the owner, group and permissions of the file that it replaces, as far as we may."""
+    if not hasattr(os, "fchown") or not hasattr(os, "fchmod"):
+        return
+    if not _owned(fd, old.st_uid, old.st_gid):
+        _owned(fd, -1, old.st_gid)
+    mine = os.fstat(fd)
+    mode = kept_mode(old.st_mode, same_group=mine.st_gid == old.st_gid)
+    if stat.S_IMODE(mine.st_mode) != mode:  # file systems without modes show the same one everywhere
+        os.fchmod(fd, mode)
+
+
+def _owned(fd: int, user: int, group: int) -> bool:
+    """Hand the file over, -1 meaning as it is; False where that is not allowed or not known."""
+    mine = os.fstat(fd)
+    if user in (-1, mine.st_uid) and group == mine.st_gid:
+        return True
+    try:
+        os.fchown(fd, user, group)
+    except OSError as error:
+        if error.errno not in system.UNKNOWN | {errno.EPERM, errno.EACCES}:
+            raise
+        return False
+    return True
+
+
+def kept_mode(mode: int, *, same_group: bool) -> int:
+    """The permissions to keep. Set-id bits go, as with any write; another group gets no more than everyone has."""
+    mode = stat.S_IMODE(mode) & 0o777
+    everyone = mode & 0o007
+    return mode if same_group else (mode & ~0o070) | (mode & (everyone << 3))
+
+
+def _commit(draft: Draft, name: str, exclusive: bool) -> None:
+    if not system.RENAMES_OPEN_FILES:
+        draft.close()
+    try:
+        if exclusive:
+            draft.folder.claim(draft.name, name)
+        else:
+            draft.folder.replace(draft.name, name)
+    except OSError:
+        # A network file system can lose the answer, repeat the question, and report an error for what was done.
+        if not _is_at(draft, name):
+            raise
+        draft.folder.discard(draft.name)
+
+
+def _is_at(draft: Draft, name: str) -> bool:
+    try:
+        there = draft.folder.look(name)
+        return draft.fd >= 0 and there is not None and os.path.samestat(there, os.fstat(draft.fd))
+    except OSError:
+        return False
+
+
+def _sync_names(folder: Folder, name: str) -> None:
+    try:
+        folder.sync()
+    except OSError as error:
+        raise DurabilityError(
+            error.errno,
+            f"{error.strerror or error}: the new file is in place and whole, but its name could not be put on the "
+            "disk, so a power cut may bring back what was there before; check the disk and save again",
+            os.path.join(folder.path, name),
+        ) from error

@@ -1,0 +1,132 @@
+"""What operating systems do differently, in one place.
+
+Rule: everything above asks here and never looks at the platform. On Linux each function is the call that its name says;
+where a call does not exist, the function does the next best thing or nothing, and says which.
+"""
+
+import contextlib
+import errno
+import functools
+import importlib
+import mmap
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, Final
+
+
+def _optional(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        return None
+
+
+fcntl: Any = _optional("fcntl")  # not on Windows
+
+HAS_OPEN_FOLDERS: bool = hasattr(os, "O_DIRECTORY") and os.open in os.supports_dir_fd
+RENAMES_OPEN_FILES: bool = sys.platform != "win32"
+
+READ: Final[int] = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+READ_NO_LINK: Final[int] = READ | getattr(os, "O_NOFOLLOW", 0)
+FOLDER: Final[int] = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_DIRECTORY", 0)
+CREATE: Final[int] = (
+    os.O_RDWR
+    | os.O_CREAT
+    | os.O_EXCL
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+
+# "This file system does not know the call", as opposed to "the call failed".
+UNKNOWN: Final[frozenset[int]] = frozenset(
+    getattr(errno, name) for name in ("EINVAL", "ENOSYS", "ENOTSUP", "EOPNOTSUPP") if hasattr(errno, name)
+)
+
+# Linux refuses a private writable map larger than memory unless it is told to reserve nothing. Python names the flag
+# from 3.13 on; the number is that of every Linux architecture that PyTorch runs on, bar POWER.
+_LINUX: Final[bool] = sys.platform == "linux" and os.uname().machine in ("x86_64", "aarch64", "riscv64", "s390x")
+_NO_RESERVE: Final[int] = getattr(mmap, "MAP_NORESERVE", 0x4000 if _LINUX else 0)
+
+UNKNOWN_BOOT: Final[str] = "00000000"
+
+
+def buffers_per_write() -> int:
+    """How many buffers one ``writev`` takes (IOV_MAX)."""
+    try:
+        limit = os.sysconf("SC_IOV_MAX")
+    except (AttributeError, ValueError, OSError):
+        return 16  # the least that POSIX allows
+    return limit if limit > 0 else 1024
+
+
+def write(fd: int, batch: Sequence[memoryview]) -> int:
+    """Write a batch in one call; the count may fall short. Without ``writev``: the first buffer alone."""
+    return os.writev(fd, batch) if hasattr(os, "writev") else os.write(fd, batch[0])
+
+
+def reserve(fd: int, size: int) -> None:
+    """Reserve ``size`` bytes, so that a full disk is known before anything is written. Skipped where unknown."""
+    if not size or not hasattr(os, "posix_fallocate"):
+        return
+    try:
+        os.posix_fallocate(fd, 0, size)
+    except OSError as error:
+        if error.errno not in UNKNOWN:
+            raise
+
+
+def sync(fd: int) -> None:
+    """Put a file on the disk itself. macOS has its own call for that: its ``fsync`` stops at the drive's cache."""
+    full = getattr(fcntl, "F_FULLFSYNC", None)
+    if full is None:
+        os.fsync(fd)
+        return
+    try:
+        fcntl.fcntl(fd, full)
+    except OSError as error:
+        if error.errno not in UNKNOWN:
+            raise
+        os.fsync(fd)
+
+
+def close(fd: int) -> None:
+    """Let go of a file. Errors are not news: what matters was synced before, and the number is free in any case."""
+    with contextlib.suppress(OSError):
+        os.close(fd)
+
+
+def try_lock(fd: int, *, shared: bool) -> bool:
+    """Take the lock of an open file without waiting: True when it is ours. Raises OSError where there are no locks."""
+    if fcntl is None:
+        raise OSError(errno.ENOTSUP, "this system has no file locks")
+    try:
+        fcntl.flock(fd, fcntl.LOCK_NB | (fcntl.LOCK_SH if shared else fcntl.LOCK_EX))
+    except BlockingIOError:
+        return False
+    return True
+
+
+def private_map(fd: int, size: int) -> mmap.mmap:
+    """Map a file copy-on-write: the pages can be written, the file never changes."""
+    if not hasattr(mmap, "MAP_PRIVATE"):
+        return mmap.mmap(fd, size, access=mmap.ACCESS_COPY)
+    return mmap.mmap(fd, size, flags=mmap.MAP_PRIVATE | _NO_RESERVE, prot=mmap.PROT_READ | mmap.PROT_WRITE)
+
+
+def fresh_memory(size: int) -> mmap.mmap:
+    """``size`` zero bytes on a page boundary, writable, and not shared with processes forked later."""
+    if not hasattr(mmap, "MAP_PRIVATE"):
+        return mmap.mmap(-1, size)
+    return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+
+
+@functools.cache
+def boot() -> str:
+    """Eight hex digits for this run of the kernel, the same in all its containers; zeros where there is no telling."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read(8)
+    except OSError:
+        return UNKNOWN_BOOT

@@ -1,0 +1,192 @@
+"""open_bytes: what comes back can be used, and the file never changes."""
+
+import errno
+import mmap
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from holdfast.errors import FormatError
+from holdfast.storage import system
+from holdfast.storage.local import Mapped, open_bytes
+
+DATA = bytes(range(256)) * 100
+
+BOTH = pytest.mark.parametrize("mapped", [True, False], ids=["mapped", "read"])
+
+
+@BOTH
+def test_bytes_are_there(tmp_path: Path, mapped: bool) -> None:
+    path = tmp_path / "m"
+    path.write_bytes(DATA)
+    for given in (path, str(path)):
+        opened = open_bytes(given, mmap=mapped)
+        assert (opened.size, opened.path, len(opened.data)) == (len(DATA), str(path), len(DATA))
+        assert bytes(opened.data) == DATA
+        assert opened.data.find(b"\x01\x02\x03", 10) == 257
+
+
+@BOTH
+def test_arrays_are_aligned_writable_and_private(tmp_path: Path, mapped: bool) -> None:
+    path = tmp_path / "m"
+    path.write_bytes(DATA)
+    opened = open_bytes(path, mmap=mapped)
+    array = np.frombuffer(opened.data, "u1")
+    assert array.ctypes.data % mmap.PAGESIZE == 0
+    assert array.flags.writeable
+    array[:] = 0
+    assert path.read_bytes() == DATA
+    assert bytes(open_bytes(path, mmap=mapped).data) == DATA
+
+
+@BOTH
+def test_file_may_go_away(tmp_path: Path, mapped: bool) -> None:
+    path = tmp_path / "m"
+    path.write_bytes(DATA)
+    opened = open_bytes(path, mmap=mapped)
+    path.unlink()
+    assert bytes(opened.data) == DATA
+
+
+@BOTH
+def test_empty_file(tmp_path: Path, mapped: bool) -> None:
+    path = tmp_path / "m"
+    path.touch()
+    assert open_bytes(path, mmap=mapped) == Mapped(b"", 0, str(path))
+
+
+@BOTH
+def test_link_is_followed(tmp_path: Path, mapped: bool) -> None:
+    (tmp_path / "m").write_bytes(DATA)
+    (tmp_path / "link").symlink_to("m")
+    assert bytes(open_bytes(tmp_path / "link", mmap=mapped).data) == DATA
+
+
+@BOTH
+def test_missing_file(tmp_path: Path, mapped: bool) -> None:
+    path = str(tmp_path / "none")
+    with pytest.raises(FileNotFoundError) as ours:
+        open_bytes(path, mmap=mapped)
+    with pytest.raises(FileNotFoundError) as theirs, open(path, "rb"):
+        pass
+    assert str(ours.value) == str(theirs.value)
+
+
+@BOTH
+def test_what_is_no_file_is_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mapped: bool) -> None:
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
+    os.symlink("pipe", "link")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("socket")
+        begin = time.monotonic()
+        for path, kind in {
+            "pipe": "a pipe",
+            "link": "a pipe",
+            ".": "a folder",
+            "socket": "a socket",
+            "/dev/zero": "a device",
+        }.items():
+            with pytest.raises(FormatError, match=f"'{path}' is {kind}"):
+                open_bytes(path, mmap=mapped)
+        assert time.monotonic() - begin < 1
+
+
+@BOTH
+def test_pipe_put_there_between_the_look_and_the_opening(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mapped: bool
+) -> None:
+    path, stat = tmp_path / "m", os.stat
+    path.write_bytes(DATA)
+
+    def swap(name: str) -> os.stat_result:
+        info = stat(name)
+        os.unlink(name)
+        os.mkfifo(name)
+        return info
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "stat", swap)
+        with pytest.raises(FormatError, match="a pipe"):
+            open_bytes(path, mmap=mapped)
+
+
+def test_file_larger_than_memory_can_be_mapped(tmp_path: Path) -> None:
+    size = 3 * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    path = tmp_path / "sparse"
+    with open(path, "wb") as file:
+        try:
+            file.truncate(size)
+        except OSError:
+            pytest.skip("no sparse files of that size here")
+        file.seek(size - 3)
+        file.write(b"end")
+    if Path("/proc/sys/vm/overcommit_memory").read_text().strip() == "2":
+        pytest.skip("this machine promises no more memory than it has")
+    opened = open_bytes(path)
+    assert opened.size == size
+    assert opened.data[-3:] == b"end"
+
+
+def test_file_cut_short_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, fresh = tmp_path / "m", system.fresh_memory
+    path.write_bytes(DATA)
+    monkeypatch.setattr(system, "fresh_memory", lambda size: os.truncate(path, 100) or fresh(size))
+    with pytest.raises(FormatError, match="became shorter than its 25,600 bytes"):
+        open_bytes(path, mmap=False)
+
+
+def test_file_cut_short_before_it_is_mapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, private = tmp_path / "m", system.private_map
+    path.write_bytes(DATA)
+    monkeypatch.setattr(system, "private_map", lambda fd, size: os.truncate(path, 100) or private(fd, size))
+    with pytest.raises(FormatError, match="became shorter"):
+        open_bytes(path)
+
+
+def test_file_system_that_cannot_map(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(fd: int, size: int) -> mmap.mmap:
+        raise OSError(errno.ENODEV, "No such device")
+
+    monkeypatch.setattr(system, "private_map", refused)
+    (tmp_path / "m").write_bytes(DATA)
+    assert bytes(open_bytes(tmp_path / "m").data) == DATA
+
+
+CUT_SHORT = """
+import os, sys
+from holdfast.storage.local import open_bytes
+opened = open_bytes(sys.argv[1], mmap=sys.argv[2] == "True")
+os.truncate(sys.argv[1], 0)
+print(sum(opened.data[:100]))
+"""
+
+
+def test_cutting_a_file_short_kills_who_mapped_it_only(tmp_path: Path, python) -> None:
+    """The price of a map, as open_bytes says; mmap=False is the way out."""
+    for mapped, code in ((True, -signal.SIGBUS), (False, 0)):
+        (tmp_path / "m").write_bytes(DATA)
+        assert python(CUT_SHORT, tmp_path / "m", mapped).returncode == code
+
+
+FORKED = """
+import os, sys
+from holdfast.storage.local import open_bytes
+opened = open_bytes(sys.argv[1], mmap=sys.argv[2] == "True")
+if not (child := os.fork()):
+    opened.data[:3] = b"new"
+    os._exit(0)
+os.waitpid(child, 0)
+print(opened.data[:3])
+"""
+
+
+@BOTH
+def test_forked_processes_do_not_share_what_they_write(tmp_path: Path, python, mapped: bool) -> None:
+    (tmp_path / "m").write_bytes(b"old")
+    assert python(FORKED, tmp_path / "m", mapped).stdout == "b'old'\n"
