@@ -39,6 +39,7 @@ LETTERS = onehotbatch("abcabaa", "abc")
 SIGNS = torch.tensor([1.0, -1, 1, 1])
 GUESSES = torch.tensor([0.1, 0.3, 1.0, 1.5])
 HALVES = softmax(torch.tensor([[1.0, 2], [3, 3], [4, 5]]))
+AMOUNTS, OTHERS = torch.tensor([0, 1.4, 0.5, 1.2]), torch.tensor([1.0, 0.5, 0.3, 2.4])
 
 CASES: list[tuple[Any, float]] = [
     (mae(THREE, torch.tensor([1, 2, 3])), 0.1),
@@ -65,7 +66,12 @@ CASES: list[tuple[Any, float]] = [
     (squared_hinge_loss(GUESSES, SIGNS), 0.625),
     (dice_coeff_loss(torch.tensor([1.1, 2.1, 3.1]), torch.tensor([1, 2, 3])), 0.000992391663909964),
     (1 - dice_coeff_loss(torch.tensor([1.1, 2.1, 3.1]), torch.tensor([1, 2, 3])), 0.99900760833609),
-    (tversky_loss(torch.tensor([0.1, 0.2, 0.3]), torch.tensor([0.4, 0.5, 0.6])), -0.036747282),
+    (dice_coeff_loss(AMOUNTS, OTHERS), 0.28),
+    (tversky_loss(AMOUNTS, OTHERS), -0.06772009029345383),
+    (tversky_loss(AMOUNTS, OTHERS, beta=0.8), -0.09490740740740744),
+    (poisson_loss(torch.tensor([0.4, 0.5, 0.6]), torch.tensor([0.1, 0.2, 0.3])), 0.6278353988097339),
+    (focal_loss(torch.tensor([[0.4, 0.5, 0.1], [0.2, 0.5, 0.3]]), torch.eye(3)[[0, 2]]), 0.45990566879720157),
+    (siamese_contrastive_loss(PROBABILITIES, LABELS, margin=1.5), 0.6532292),
     (binary_focal_loss(HALVES, torch.tensor([[0, 1], [1, 0], [0, 1]])), 0.0728675615927385),
     (focal_loss(PROBABILITIES, LABELS), 1.1277571935622628),
     (siamese_contrastive_loss(torch.tensor([0.5, 1.5]), torch.tensor([1, 0])), (0.25 + 2.25) / 2),

@@ -43,11 +43,16 @@ __all__ = [
 
 
 def rounded(value: Any, dtype: torch.dtype) -> Any:
-    """A hyperparameter, or a tuple of them, as a number of that type holds it; other values as they are."""
+    """A hyperparameter, or a tuple of them, as a number of that type holds it; other values as they are.
+
+    Not in bfloat16, where 0.999 would become 1 and ADAM divide by zero (in Julia it does).
+    """
     if isinstance(value, tuple):
         return tuple(rounded(member, dtype) for member in value)
     real = dtype.to_real() if dtype.is_complex else dtype
-    return torch.tensor(value, dtype=real).item() if isinstance(value, float) else value
+    if not isinstance(value, float) or real == torch.bfloat16:
+        return value
+    return torch.tensor(value, dtype=real).item()
 
 
 class Rounded(FluxOptimiser):
@@ -156,8 +161,7 @@ class AdamW(RoundedMoments):
 
     def apply(self, parameter: Tensor, gradient: Tensor, state: State) -> Tensor:
         mt, vt = self.moments(gradient, state)
-        first, second = self.advance(state)
-        step = mt / (1 - first) / ((vt / (1 - second)).sqrt() + self.epsilon)
+        step = rules.corrected(mt, vt, self.advance(state), self.epsilon)
         decay = self.lambda_ * wide(parameter)
         return self.eta * (step + decay) if self.couple else self.eta * step + decay
 
@@ -250,7 +254,8 @@ class ClipNorm(Rounded):
         length = torch.linalg.vector_norm(gradient, self.p).item()
         if self.throw and not math.isfinite(length):
             raise MismatchError(f"ClipNorm: the gradient of a parameter of shape {tuple(parameter.shape)} is {length}")
-        return wide(gradient) * (min(self.omega / length, 1.0) if length else 1.0)
+        factor: float = rounded(min(self.omega / length, 1.0) if length else 1.0, gradient.dtype)
+        return wide(gradient) * factor
 
 
 class OptimiserChain(Optimiser):

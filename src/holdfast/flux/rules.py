@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from holdfast.errors import MismatchError
+from holdfast.flux.decay import ClipNorm, ClipValue, ExpDecay, InvDecay, WeightDecay
 from holdfast.flux.optimise import FluxOptimiser, Hyper, Optimiser, State, wide
 
 __all__ = [
@@ -22,12 +23,8 @@ __all__ = [
     "AMSGrad",
     "AdaBelief",
     "AdaMax",
-    "ClipNorm",
-    "ClipValue",
     "Descent",
     "ERAS",
-    "ExpDecay",
-    "InvDecay",
     "Momentum",
     "NADAM",
     "Nesterov",
@@ -35,7 +32,6 @@ __all__ = [
     "RADAM",
     "RMSProp",
     "RULES",
-    "WeightDecay",
 ]
 
 EPS = 1e-8
@@ -45,6 +41,7 @@ ERAS: dict[str, str] = {
     "NADAM": "Flux 0.8 always divided by the first powers of β; its state still holds the running products",
     "ExpDecay": "Flux 0.8 multiplied by decay in place of eta, and up to 0.10 decayed by decay^(step / n)",
     "AdaBelief": "Flux up to 0.12 had no bias correction; from 0.13 on, when the state holds βp, there is one",
+    "AMSGrad": "Flux 0.8 kept its state, and that of ADAGrad, in Float64 whatever the parameter was",
     "epsilon": "a field since Flux 0.12.9; before, 1e-8 always",
 }
 
@@ -56,8 +53,14 @@ def square(x: Tensor) -> Tensor:
 
 def running(kept: Tensor, new: Tensor, decay: float) -> Tensor:
     """``kept`` becomes ``decay * kept + (1 - decay) * new``; the result in full precision is stored rounded."""
-    kept.copy_(decay * wide(kept) + (1 - decay) * wide(new))
+    kept.copy_(wide(kept).mul_(decay).add_(wide(new), alpha=1 - decay))
     return wide(kept)
+
+
+def corrected(mt: Tensor, vt: Tensor, products: tuple[float, float], epsilon: float) -> Tensor:
+    """``mt / (1 - β₁ᵖ) / (√(vt / (1 - β₂ᵖ)) + ε)``: ADAM's step of length one, in a new tensor."""
+    first, second = products
+    return (mt / (1 - first)).div_((vt / (1 - second)).sqrt_().add_(epsilon))
 
 
 class Descent(FluxOptimiser):
@@ -144,8 +147,7 @@ class ADAM(Moments):
 
     def apply(self, parameter: Tensor, gradient: Tensor, state: State) -> Tensor:
         mt, vt = self.moments(gradient, state)
-        first, second = self.advance(state)
-        return mt / (1 - first) / ((vt / (1 - second)).sqrt() + self.epsilon) * self.eta
+        return corrected(mt, vt, self.advance(state), self.epsilon).mul_(self.eta)
 
 
 class RADAM(Moments):
@@ -158,14 +160,15 @@ class RADAM(Moments):
 
     def apply(self, parameter: Tensor, gradient: Tensor, state: State) -> Tensor:
         mt, vt = self.moments(gradient, state)
-        first, second = self.advance(state)
+        products = self.advance(state)
+        first, second = products
         limit = 2 / (1 - self.beta[1]) - 1
         length = limit - 2 * state["t"] * second / (1 - second)
         state["t"] += 1
         if length <= 4:
             return mt / (1 - first) * self.eta
         rectified = math.sqrt((length - 4) * (length - 2) * limit / ((limit - 4) * (limit - 2) * length))
-        return mt / (1 - first) / ((vt / (1 - second)).sqrt() + self.epsilon) * self.eta * rectified
+        return corrected(mt, vt, products, self.epsilon).mul_(self.eta).mul_(rectified)
 
 
 class AdaMax(Moments):
@@ -188,10 +191,9 @@ class OADAM(Moments):
 
     def apply(self, parameter: Tensor, gradient: Tensor, state: State) -> Tensor:
         mt, vt = self.moments(gradient, state)
-        first, second = self.advance(state)
         term: Tensor = state["Δ_"]
         before = term.clone()
-        term.copy_(self.eta * mt / (1 - first) / ((vt / (1 - second)).sqrt() + self.epsilon))
+        term.copy_(corrected(mt, vt, self.advance(state), self.epsilon).mul_(self.eta))
         return 2 * term - before
 
 
@@ -274,76 +276,6 @@ class AdaBelief(Moments):
             return self.eta * mt / (wide(st.sqrt()) + eps)
         first, second = self.advance(state)
         return self.eta * mt / (1 - first) / ((wide(st) / (1 - second)).sqrt() + guard)
-
-
-class InvDecay(FluxOptimiser):
-    """Steps divided by ``1 + gamma * n`` at the n-th step. For use in an Optimiser."""
-
-    gamma = Hyper(0.001)
-    STATE, TABLE = ("n",), "state"
-
-    def start(self, parameter: Tensor) -> State:
-        return {"n": 1}
-
-    def apply(self, parameter: Tensor, gradient: Tensor, state: State) -> Tensor:
-        n: int = state["n"]
-        state["n"] = n + 1
-        return wide(gradient) * (1 / (1 + self.gamma * n))
-
-
-class ExpDecay(FluxOptimiser):
-    """Steps times ``eta``, which is multiplied by ``decay`` every ``step`` steps, down to ``clip``.
-
-    The count starts after ``begin`` steps (Flux's field ``start``). For use in an Optimiser.
-    """
-
-    eta, decay, every, clip, begin = Hyper(0.001), Hyper(0.1), Hyper(1000), Hyper(1e-4), Hyper(0)
-    SHOWN = 4
-    STATE, TABLE = ("current",), "current"
-
-    def start(self, parameter: Tensor) -> State:
-        return {"current": 0}
-
-    def apply(self, parameter: Tensor, gradient: Tensor, state: State) -> Tensor:
-        state["current"] += 1
-        if self._due(state["current"]) and sum(self._due(other["current"]) for other in self.state.values()) == 1:
-            self.eta = max(self.eta * self.decay, self.clip)
-        return wide(gradient) * self.eta
-
-    def _due(self, count: int) -> bool:
-        """Flux decays once a round: when the first of all parameters comes to a multiple of ``every``."""
-        return count > self.begin and count % self.every == 0
-
-
-class WeightDecay(FluxOptimiser):
-    """``wd`` times the parameter is added to the step. For use in an Optimiser."""
-
-    wd = Hyper[float](0)
-    SHOWN = 1
-
-    def apply(self, parameter: Tensor, gradient: Tensor, state: State) -> Tensor:
-        return wide(gradient) + self.wd * wide(parameter)
-
-
-class ClipValue(FluxOptimiser):
-    """Every element of the gradient between ``-thresh`` and ``thresh``. For use in an Optimiser."""
-
-    thresh = Hyper[float](1.0)
-    SHOWN = 1
-
-    def apply(self, parameter: Tensor, gradient: Tensor, state: State) -> Tensor:
-        return gradient.clamp(-self.thresh, self.thresh)
-
-
-class ClipNorm(FluxOptimiser):
-    """Each parameter's gradient no longer than ``thresh``, in the L2 norm. For use in an Optimiser."""
-
-    thresh = Hyper[float](1.0)
-    SHOWN = 1
-
-    def apply(self, parameter: Tensor, gradient: Tensor, state: State) -> Tensor:
-        length = torch.linalg.vector_norm(gradient).item()
-        return wide(gradient) * (self.thresh / length) if length > self.thresh else gradient
 
 
 def ADAMW(*arguments: Any, **fields: Any) -> Optimiser:

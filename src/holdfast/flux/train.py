@@ -68,10 +68,10 @@ def train(
     Raises MismatchError where ``opt`` does not hold the parameters, where the loss is no single number, and where
     ``data`` can be read once but ``epochs`` asks for more.
 
-    >>> from holdfast.flux import ADAM, Dense, mse
+    >>> from holdfast.flux import Dense, Descent, mse
     >>> model = Dense(1, 1)
     >>> pairs = [(torch.tensor([x]), torch.tensor([2 * x])) for x in (1.0, 2.0, 3.0)]
-    >>> train(lambda x, y: mse(model(x), y), model, pairs, ADAM(0.1), epochs=100)
+    >>> train(lambda x, y: mse(model(x), y), model, pairs, Descent(0.05), epochs=200)
     >>> bool(abs(model(torch.tensor([5.0])) - 10) < 0.5)
     True
     """
