@@ -1,16 +1,20 @@
-"""save, load, inspect, verify: the few names that most users need.
+"""save, load, restore, inspect, verify: the few names that most users need.
 
-Strategy: each function is a short list of steps of the layers below; nothing is decided here but their order.
+Strategy: each function is a short list of steps of the layers below; nothing is decided here but their order. What a
+program that only saves and loads does not need is imported when it is called.
 """
 
 from collections.abc import Iterable, Mapping
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from holdfast.codec.rule import Options
 from holdfast.formats import bson
 from holdfast.vocab import vocabulary
 from holdfast.wire.values import Blob
+
+if TYPE_CHECKING:
+    from holdfast.formats.entry import Entry
 
 Path = str | PathLike[str]
 Classes = Iterable[type] | Mapping[str, type]
@@ -48,18 +52,20 @@ def load(
     *names: str,
     device: str = "cpu",
     classes: Classes = (),
+    functions: Mapping[str, Any] | None = None,
     mmap: bool = True,
     verify: bool = True,
 ) -> Any:
     """The values of a file: all as a dict, or those of ``names`` (one: its value; several: a tuple).
 
-    path     a file that ``save`` or Julia's BSON.jl wrote
-    device   where tensors go; whatever they were saved from, the CPU is the default
-    classes  the classes of yours that the file may build, ``[Net]`` or ``{"old.module.Net": Net}``; see ``register``
-    mmap     map the file (tensors can be changed, the file never is); False reads it into memory, for files that
+    path       a file that ``save`` or Julia's BSON.jl wrote
+    device     where tensors go; whatever they were saved from, the CPU is the default
+    classes    the classes of yours that the file may build, ``[Net]`` or ``{"old.module.Net": Net}``; see ``register``
+    functions  Python functions for Julia closures in the file, by the name that the file gives: ``{"#3#4": f}``
+    mmap       map the file (tensors can be changed, the file never is); False reads it into memory, for files that
     someone
              may truncate
-    verify   compare every checksum of what is loaded; False makes opening instant
+    verify     compare every checksum of what is loaded; False makes opening instant
 
     The file runs and imports nothing. Only what ``names`` reach is checked and built.
 
@@ -75,10 +81,35 @@ def load(
     audited = file.audit(wanted, rules)
     if verify:
         file.verify_blobs(audited.blobs)
-    values = file.lift(audited, wanted, rules, Options(device=str(device)))
+    values = file.lift(audited, wanted, rules, Options(device=str(device), functions=functions or {}))
     if names:
         return values[names[0]] if len(names) == 1 else tuple(values[name] for name in names)
     return values[bson.ROOT] if file.whole else values
+
+
+def restore(path: Path, /, *, strict: bool = True, **targets: Any) -> None:
+    """Fill live objects in place with what the file holds under their names: ``restore(path, model=model, opt=opt)``.
+
+    targets  torch modules, optimisers, schedulers, generators, tensors, arrays, or anything with ``load_state_dict``
+    strict   False fills what fits and warns of the rest
+
+    No class needs to be allowed, since nothing is built: the objects are yours. All or nothing: raises
+    MismatchError that lists every difference by path, and then nothing has changed. Other errors as for ``load``.
+    """
+    from holdfast.state.restore import restore as fill
+
+    fill(bson.open_file(path), targets, strict=strict)
+
+
+def inspect(path: Path, /) -> "Entry":
+    """What is in the file, as a tree of names, types, shapes, dtypes and sizes. Builds nothing and needs no torch.
+
+    ``print(inspect(path))`` shows it; ``.children``, ``.find("model.layers[0].weight")`` and ``.walk()`` go through it.
+    Raises FormatError when it is not such a file.
+    """
+    from holdfast.formats.inspect import inspect_file
+
+    return inspect_file(bson.open_file(path))
 
 
 def verify(path: Path, /) -> None:

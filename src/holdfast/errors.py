@@ -8,6 +8,7 @@
     ├── MismatchError     the file does not fit the live object; ``differences`` lists every one, by path
     ├── UnsupportedError  this value cannot be saved; ``path`` says where it stands
     ├── MissingError      an optional package is not installed; ``package`` says which
+    ├── DriftError        a resumed run is not the run that was saved; ``drifted`` says what differs, ``step`` when
     └── DurabilityError   the new file is in place, but may not survive a power cut; also an OSError
 
 Each error but the last is raised before anything changed: the old file is still there, the live model is untouched.
@@ -17,6 +18,7 @@ from collections.abc import Sequence
 
 __all__ = [
     "ChecksumError",
+    "DriftError",
     "DurabilityError",
     "FormatError",
     "HoldfastError",
@@ -59,7 +61,8 @@ class UntrustedError(HoldfastError):
     def __init__(self, names: Sequence[str]) -> None:
         self.names = tuple(sorted(names))
         listed = ", ".join(self.names)
-        allow = ", ".join(name.rpartition(".")[2] for name in self.names)
+        # A class that stands as a value goes by its name and "(class)".
+        allow = ", ".join(dict.fromkeys(name.rpartition(".")[2].removesuffix(" (class)") for name in self.names))
         super().__init__(
             f"the file holds objects of classes that are not allowed: {listed}. "
             f"If you trust these classes, import them and pass classes=[{allow}] to load, "
@@ -91,6 +94,18 @@ class MissingError(HoldfastError):
     def __init__(self, purpose: str, package: str) -> None:
         self.package = package
         super().__init__(f"{purpose} needs {package}: pip install '{package}'")
+
+
+class DriftError(HoldfastError):
+    """The steps after a restore differ from the same steps before it; ``drifted`` lists what, the likely cause first.
+
+    ``step`` is the first step after which something differed; None when it did right after the restore.
+    """
+
+    def __init__(self, message: str, drifted: Sequence[str] = (), step: int | None = None) -> None:
+        self.drifted = tuple(drifted)
+        self.step = step
+        super().__init__(message)
 
 
 class DurabilityError(HoldfastError, OSError):

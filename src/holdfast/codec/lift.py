@@ -123,7 +123,7 @@ def audit(document: Document, names: Iterable[str], vocabulary: Vocabulary) -> A
     return audited
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Frame:
     """One document that is being built; ``key`` is where its value goes in the frame below."""
 
@@ -134,6 +134,11 @@ class _Frame:
     key: Any
     filling: Filling | None = None
     value: Any = None
+
+    @property
+    def bare(self) -> bool:
+        """Whether this is a BSON array or a document without a meaning of its own."""
+        return self.rule.kind == "tag" and self.rule.name in ("list", "dict")
 
 
 class _Building:
@@ -222,17 +227,37 @@ class _Building:
         return frame.value
 
     def _postpone(self, wanted: _Frame) -> bool:
-        """A part needs ``wanted``, which is not there before its parts are: fill the nearest object above it later."""
-        for index in range(len(self.stack) - 1, self.stack.index(wanted), -1):
+        """A part needs ``wanted``, which is not there before its parts are: fill an object above it later."""
+        index = self._can_wait(wanted)
+        frame = self.stack[index]
+        for dropped in self.stack[index:]:
+            del self.active[id(dropped.node)]
+        del self.stack[index:]
+        self.done[id(frame.node)] = frame.value
+        self.postponed.append((frame.node, frame.rule, frame.filling))
+        self.stack[-1].level[frame.key] = frame.value
+        return False
+
+    def _can_wait(self, wanted: _Frame) -> int:
+        """The nearest object above ``wanted`` that may be filled later.
+
+        A bare list or dictionary right below a document is how that document is written: its rule uses it up at once,
+        and would take it for empty. So do rules that fill with lists below those (the keys and values of a Dict).
+        """
+        bare: list[int] = []
+        for index in range(len(self.stack) - 1, -1, -1):
             frame = self.stack[index]
-            if frame.filling is not None:
-                for dropped in self.stack[index:]:
-                    del self.active[id(dropped.node)]
-                del self.stack[index:]
-                self.done[id(frame.node)] = frame.value
-                self.postponed.append((frame.node, frame.rule, frame.filling))
-                self.stack[-1].level[frame.key] = frame.value
-                return False
+            if frame.bare:
+                bare.append(index)
+                continue
+            values = [place for place in bare if place - index > 1]
+            if frame is not wanted and frame.filling is not None:
+                return index
+            if values:
+                return values[0]
+            if frame is wanted:
+                break
+            bare = []
         raise FormatError(f"a {wanted.rule.name} contains itself, which such a value cannot")
 
     def _refill(self, postponed: tuple[Any, Rule, Filling]) -> None:
@@ -262,6 +287,6 @@ def lift(audited: Audited, names: Iterable[str], vocabulary: Vocabulary, options
             values[name] = building.build(audited.document[name])
         except HoldfastError:
             raise
-        except (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError) as error:
+        except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
             raise FormatError(f"{name} is not what it says it is: {error}") from error
     return values

@@ -113,7 +113,7 @@ class _Lowering:
         return self._lower(level, key, value)
 
     def _lower(self, level: Any, key: Any, value: Any) -> bool:
-        rule = self.vocabulary.of_type(type(value))
+        rule = self.vocabulary.of_value(value)
         if rule is None or rule.lower is None:
             raise self._unsupported(f"{_type_name(value)} cannot be saved: no rule knows it", value)
         try:

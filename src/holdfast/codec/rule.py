@@ -7,11 +7,11 @@ generator that yields the empty object, receives the lifted level and fills it.
 """
 
 from collections.abc import Callable, Generator, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from inspect import isgeneratorfunction
+from types import BuiltinFunctionType, FunctionType
 from typing import Any, Literal, TypeAlias
-
-from holdfast.errors import MissingError
+from weakref import WeakKeyDictionary
 
 
 class Fields(dict[str, Any]):
@@ -37,10 +37,15 @@ class Shared(Ready):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the caller of ``load`` asked for, for the rules that depend on it (``lift_with``)."""
+    """What the caller of ``load`` asked for, for the rules that depend on it (``lift_with``).
+
+    ``made`` belongs to one load: what a rule has made of an object, by the object's ``id``, where two rules meet it
+    (a weight that is both in a layer and in an optimiser's state). The object is kept beside, so that its ``id`` stays.
+    """
 
     device: str = "cpu"
-    functions: Mapping[str, Any] | None = None
+    functions: Mapping[str, Any] = field(default_factory=dict)
+    made: dict[int, tuple[Any, Any]] = field(default_factory=dict)
 
 
 Kind: TypeAlias = Literal["tag", "struct", "python"]
@@ -77,10 +82,11 @@ class Rule:
     blobs: bool = False
     needs: frozenset[str] = frozenset()
 
-    @property
-    def fills(self) -> bool:
-        """Whether the value is lifted in two steps and may stand in its own parts."""
-        return isgeneratorfunction(self.lift_with or self.lift)
+    fills: bool = field(init=False, default=False)
+    """Whether the value is lifted in two steps and may stand in its own parts."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fills", isgeneratorfunction(self.lift_with or self.lift))
 
     def lifted(self, level: Any, options: Options) -> Any:
         if self.lift_with is not None:
@@ -107,12 +113,15 @@ class Vocabulary:
         *,
         class_rules: Iterable[ClassRule] = (),
         frameworks: Mapping[str, Callable[[], "Vocabulary | None"]] | None = None,
+        parent: "Vocabulary | None" = None,
     ) -> None:
-        self._by_type: dict[type, Rule | None] = {}
+        self._by_type: dict[type, Rule] = {}
         self._by_name: dict[tuple[str, str], Rule] = {}
         self._class_rules = list(class_rules)
+        self._made: WeakKeyDictionary[type, Rule | None] = WeakKeyDictionary()
         self._frameworks = dict(frameworks or {})
         self._absent: set[str] = set()
+        self._parent = parent
         for rule in rules:
             self.add(rule)
 
@@ -124,43 +133,65 @@ class Vocabulary:
     def include(self, other: "Vocabulary") -> None:
         """Take in all that ``other`` knows; its class rules come before ours."""
         self._by_name.update(other._by_name)
-        known = {type_: rule for type_, rule in self._by_type.items() if rule is not None}
-        self._by_type = {**known, **other._by_type}
+        self._by_type.update(other._by_type)
         self._class_rules[:0] = other._class_rules
+        self._made.clear()
 
     def extended(self, rules: Iterable[Rule]) -> "Vocabulary":
         """A vocabulary with ``rules`` on top; this one is not changed."""
-        wider = Vocabulary(class_rules=self._class_rules, frameworks=self._frameworks)
-        wider._by_type, wider._by_name = dict(self._by_type), dict(self._by_name)
-        for rule in rules:
-            wider.add(rule)
-        return wider
+        return Vocabulary(rules, parent=self)
 
     def of_type(self, type_: type) -> Rule | None:
         """The rule that lowers values of exactly ``type_``."""
-        if type_ not in self._by_type:
-            for ancestor in type_.__mro__:
-                self._load(ancestor.__module__.partition(".")[0])
-            if type_ not in self._by_type:
-                self._by_type[type_] = self.class_rule(type_)
-        return self._by_type[type_]
+        rule = self._by_type.get(type_)
+        if rule is not None:
+            return rule
+        if self._parent is not None:
+            return self._parent.of_type(type_)
+        if type_ not in self._made:
+            self._load_for(type_)
+            if type_ in self._by_type:
+                return self._by_type[type_]
+            self._made[type_] = self.class_rule(type_)
+        return self._made[type_]
+
+    def of_value(self, value: Any) -> Rule | None:
+        """The rule that lowers ``value``. A function or class that stands as a value brings in its own framework."""
+        if isinstance(value, FunctionType | BuiltinFunctionType | type) and isinstance(value.__module__, str):
+            self._meet(value.__module__.partition(".")[0])
+        return self.of_type(type(value))
+
+    def _meet(self, root: str) -> None:
+        if self._parent is not None:
+            self._parent._meet(root)
+        else:
+            self._load(root)
 
     def named(self, kind: Kind, name: str) -> Rule | None:
         """The rule that lifts what the file calls ``name``."""
         rule = self._by_name.get((kind, name))
-        if rule is None and self._load(name.partition(".")[0]):
-            rule = self._by_name.get((kind, name))
-        return rule
+        if rule is not None:
+            return rule
+        if self._parent is not None:
+            return self._parent.named(kind, name)
+        return self._by_name.get((kind, name)) if self._load(name.partition(".")[0]) else None
 
     def class_rule(self, type_: type) -> Rule | None:
         """A rule made for a class that no table lists."""
-        for ancestor in type_.__mro__:
-            self._load(ancestor.__module__.partition(".")[0])
+        if self._parent is not None:
+            return self._parent.class_rule(type_)
+        self._load_for(type_)
         return next((rule for make in self._class_rules if (rule := make(type_))), None)
 
     def is_absent(self, name: str) -> bool:
         """Whether ``name`` belongs to a framework that is not installed here."""
+        if self._parent is not None:
+            return self._parent.is_absent(name)
         return name.partition(".")[0] in self._absent
+
+    def _load_for(self, type_: type) -> None:
+        for ancestor in type_.__mro__:
+            self._load(ancestor.__module__.partition(".")[0])
 
     def _load(self, root: str) -> bool:
         """Import the framework's vocabulary when it is first met; False when there is none or none is left to
@@ -168,10 +199,7 @@ class Vocabulary:
         load = self._frameworks.pop(root, None)
         if load is None:
             return False
-        try:
-            vocabulary = load()
-        except MissingError:
-            vocabulary = None
+        vocabulary = load()
         if vocabulary is None:
             self._absent.add(root)
             return False

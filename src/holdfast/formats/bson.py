@@ -16,7 +16,7 @@ from holdfast.codec.rule import Options, Vocabulary
 from holdfast.errors import ChecksumError, FormatError, HoldfastError, UnsupportedError
 from holdfast.storage import local
 from holdfast.wire.checksum import checksums, frame_checksum, seal
-from holdfast.wire.plan import plan_document
+from holdfast.wire.plan import Plan, plan_document
 from holdfast.wire.read import read_document, trailer_checksum
 from holdfast.wire.values import Blob, Document
 
@@ -34,10 +34,22 @@ def write(path: Path, values: Mapping[str, Any], vocabulary: Vocabulary, *, dura
 
     Raises UnsupportedError, with the path in the object, for what cannot be saved; the old file is untouched then.
     """
+    publish(path, plan(values, vocabulary), durable=durable)
+
+
+def plan(values: Mapping[str, Any], vocabulary: Vocabulary) -> Plan:
+    """The file that ``values`` make, with no array copied: its blobs are views of the live memory.
+
+    Raises UnsupportedError, with the path in the object, for what cannot be saved.
+    """
     for name in values:
         if not isinstance(name, str) or name in RESERVED or "\0" in name:
             raise UnsupportedError(f"{name!r} cannot be the name of a value in a file", "$")
-    plan = plan_document(lower(values, vocabulary))
+    return plan_document(lower(values, vocabulary))
+
+
+def publish(path: Path, plan: Plan, *, durable: bool = True) -> None:
+    """Compute the checksums of ``plan`` and put it at ``path``; see ``storage.local.publish``."""
     seal(plan)
     local.publish(path, plan.buffers(), durable=durable)
 

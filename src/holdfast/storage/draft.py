@@ -12,7 +12,6 @@ starts again with another name if not.
 import errno
 import os
 import re
-import secrets
 import time
 from types import TracebackType
 from typing import Final, Self
@@ -27,7 +26,7 @@ QUIET: Final[float] = 3600.0  # seconds; a writer at work changes its draft ever
 
 def draft_name(name: str, longest: int) -> str:
     """A fresh name for a draft of ``name``, of ``longest`` bytes at most: a long name loses its end."""
-    ending = f".holdfast-{system.boot()}-{secrets.token_hex(8)}.tmp"
+    ending = f".holdfast-{system.boot()}-{os.urandom(8).hex()}.tmp"
     while name and len(os.fsencode(name)) > longest - len(ending) - 1:
         name = name[:-1]
     return f".{name}{ending}"

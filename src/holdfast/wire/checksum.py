@@ -6,7 +6,6 @@ one flipped bit anywhere is seen. BSON has signed integers only: a checksum is s
 """
 
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from os import cpu_count
 from typing import Final
@@ -39,6 +38,8 @@ def checksums(blobs: Sequence[Blob]) -> list[int]:
     large = [blob for blob in blobs if blob.nbytes >= WORTH_A_THREAD]
     if THREADS == 1 or len(large) < 2:
         return [checksum(blob.data) for blob in blobs]
+    from concurrent.futures import ThreadPoolExecutor  # costs a tenth of `import holdfast`, and small files need none
+
     with ThreadPoolExecutor(THREADS) as pool:
         threaded = iter(list(pool.map(checksum, (blob.data for blob in large))))
     return [next(threaded) if blob.nbytes >= WORTH_A_THREAD else checksum(blob.data) for blob in blobs]

@@ -1,0 +1,121 @@
+"""What differs between two files, as a list: pure, with nothing printed.
+
+Strategy: both trees are walked side by side, by name. A value that only one side has is one difference, however much is
+in it; what both have is compared by kind, shape and dtype, then by value, arrays by all their elements.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from holdfast.cli.contents import Contents
+from holdfast.cli.figures import difference
+from holdfast.formats.entry import Entry
+from holdfast.wire.values import same_value
+
+SIGNS: Final = {"added": "+", "removed": "-"}
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that differs.
+
+    path    its place in the file that has it
+    what    added, removed, type, shape, dtype, shared, value, or elements (of two arrays of one shape)
+    before  how the first file has it, ``after`` how the second has it; None where it has not
+    figures of elements: how many differ, and by how much at most (see ``figures.difference``)
+    """
+
+    path: str
+    what: str
+    before: Any = None
+    after: Any = None
+    figures: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def sign(self) -> str:
+        return SIGNS.get(self.what, "~")
+
+
+def differences(a: Contents, b: Contents, advance: Callable[[int], None] = lambda done: None) -> Iterator[Difference]:
+    """Each difference from ``a`` to ``b``, in ``a``'s order with what ``b`` adds after it."""
+    in_a, in_b = ({entry.path: entry for entry in contents.tree.walk()} for contents in (a, b))
+    stack: list[tuple[Entry | None, Entry | None]] = [(a.tree, b.tree)]
+    while stack:
+        one, other = stack.pop()
+        if one is None or other is None:
+            yield _alone(one, other)
+            continue
+        if one.shared != other.shared:
+            yield Difference(one.path, "shared", _whose(one), _whose(other))
+        elif one.shared is not None:
+            continue
+        one, other = (at[x.shared] if x.shared is not None else x for at, x in ((in_a, one), (in_b, other)))
+        yield from _compared(a, b, one, other)
+        advance(one.nbytes + other.nbytes if not one.children else 0)
+        stack.extend(reversed(list(_paired(one, other))))
+
+
+def _alone(one: Entry | None, other: Entry | None) -> Difference:
+    if one is not None:
+        return Difference(one.path, "removed", before=one._what())
+    assert other is not None
+    return Difference(other.path, "added", after=other._what())
+
+
+def _whose(entry: Entry) -> str:
+    return "an object of its own" if entry.shared is None else f"the same as {entry.shared}"
+
+
+def _paired(one: Entry, other: Entry) -> Iterator[tuple[Entry | None, Entry | None]]:
+    """The children of both, side by side by name."""
+    left, right = _by_name(one), _by_name(other)
+    yield from ((child, right.get(name)) for name, child in left.items())
+    yield from ((None, child) for name, child in right.items() if name not in left)
+
+
+def _by_name(entry: Entry) -> dict[tuple[str | int, int], Entry]:
+    """Children by name; of equal names (keys that have no text of their own) the first, the second and so on."""
+    count: Counter[str | int] = Counter()
+    found = {}
+    for child in entry.children:
+        found[child.name, count[child.name]] = child
+        count[child.name] += 1
+    return found
+
+
+def _compared(a: Contents, b: Contents, one: Entry, other: Entry) -> Iterator[Difference]:
+    """How two entries differ, their children aside."""
+    for what in ("type", "shape", "dtype"):
+        before, after = getattr(one, what), getattr(other, what)
+        if before != after:
+            yield Difference(one.path, what, before, after)
+    if one.shape is not None and one.shape == other.shape:
+        yield from _elements(a, b, one, other)
+    elif one.shape is None and other.shape is None and not _same(a, b, one, other):
+        yield Difference(one.path, "value", one.value, other.value)
+
+
+def _elements(a: Contents, b: Contents, one: Entry, other: Entry) -> Iterator[Difference]:
+    left, right = a.array(one), b.array(other)
+    if left is not None and right is not None:
+        found = difference(left, right)
+        if found is not None:
+            yield Difference(one.path, "elements", figures=found)
+    elif not same_value(a.raw(one), b.raw(other)):
+        yield Difference(one.path, "elements")
+
+
+def _same(a: Contents, b: Contents, one: Entry, other: Entry) -> bool:
+    """Whether two values are equal, by what the file holds where the tree shows only a part of it."""
+    if one.value is not None or other.value is not None:
+        texts = isinstance(one.value, str) and isinstance(other.value, str)
+        return _equal(a.raw(one), b.raw(other)) if texts else _equal(one.value, other.value)
+    left, right = a.raw(one), b.raw(other)
+    return one.length == other.length and (left is None or right is None or same_value(left, right))
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """As ``same_value``; NaN equals itself in NumPy's numbers too."""
+    return same_value(one, other) or (type(one) is type(other) and bool(one != one) and bool(other != other))

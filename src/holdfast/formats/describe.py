@@ -1,0 +1,377 @@
+"""What one document of a file is, read off the document itself.
+
+Strategy: the name comes from the choice of rules that ``load`` makes (``codec.lift.rule_of``); the rest is in the
+document's keys, one small function a tag. Nothing is built but single numbers, dates and the like, by rules of our own.
+A document that is not what its tag says is shown as the plain dictionary that it also is.
+"""
+
+import sys
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from holdfast.codec.lift import rule_of, type_name
+from holdfast.codec.rule import Vocabulary
+from holdfast.errors import FormatError
+from holdfast.formats.nodes import MAX_TEXT, PLAIN, Nodes
+from holdfast.julia.types import BITS
+from holdfast.julia.values import Struct
+from holdfast.vocab.instances import ATTRIBUTES
+from holdfast.vocab.numpy import dtype_from
+from holdfast.wire.values import Blob, Document, Int32, Opaque
+
+MAX_LISTED: Final = 100
+"""Plain values in a list up to which each is an entry of its own."""
+MAX_SHORT: Final = 8
+"""Plain values in a tuple (a stride, a size) up to which they are one value."""
+
+PERMUTED: Final = "Base.PermutedDimsArrays.PermutedDimsArray"
+TRACKED: Final = "Tracker.TrackedArray"
+DICTS: Final = frozenset({"Base.Dict", "Base.IdDict"})
+SCALARS: Final = frozenset(
+    {*BITS, "Char", "Int128", "UInt128", "Dates.Date", "Dates.DateTime", "Dates.Time"}
+    | {f"Base.{name}" for name in ("Complex", "Rational", "UnitRange", "UUID", "Missing")}
+)
+"""Julia structs that are one value in Python."""
+
+MISFITS: Final = (
+    *(FormatError, RecursionError),
+    *(TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError),
+)
+"""What looking at a document raises that is not what its tag says."""
+
+STANDARD: Final = sys.stdlib_module_names
+ENGINE: Final = frozenset({"tag", "type", "python", "state", "data"})
+"""Keys that are no attributes."""
+MODULE: Final = {
+    "parameters": True,
+    "buffers": True,
+    "modules": True,
+    "attributes": True,
+    "training": False,
+    "non_persistent": False,
+}
+"""The parts of a saved torch module, and whether the names in them are its attributes. Empty parts are left out."""
+
+OPTIMISER: Final = frozenset({"defaults", "param_groups", "state", "attributes"})
+"""The parts of a saved optimiser, of which a scheduler has the last."""
+
+
+@dataclass(slots=True)
+class Seen:
+    """What a document is; ``members`` are (name, segment of the path, document) of what it holds."""
+
+    type: str
+    shape: tuple[int, ...] | None = None
+    dtype: str | None = None
+    nbytes: int = 0
+    value: Any = None
+    members: Iterable[tuple[str | int, str, Any]] = ()
+    length: int | None = None
+    base: Any = None
+    """The document whose memory this value stands on."""
+    single: bool = False
+    """Whether it is a value without identity, of which there may be many: a number, a text, a type."""
+
+
+class Describer(Nodes):
+    """Describes the documents of one file. ``sealed``: Holdfast wrote it, so its plain arrays were NumPy's."""
+
+    def __init__(self, backrefs: list[Any], vocabulary: Vocabulary, *, sealed: bool) -> None:
+        super().__init__(backrefs, vocabulary)
+        self.sealed, self.dictionary = sealed, vocabulary.named("tag", "dict")
+
+    def describe(self, node: Any) -> Seen:
+        """What ``node`` is, which is no back-reference."""
+        if type(node) is list:
+            return self._listed("list", node)
+        if type(node) is not dict:
+            return _plain(node)
+        try:
+            rule, name = rule_of(node, self.vocabulary, self.backrefs)
+            read = READERS.get(node.get("tag", "")) if rule is not self.dictionary else None
+            return read(self, node, name) if read else Seen("dict", members=keyed(node), length=len(node))
+        except MISFITS:
+            return Seen("dict", members=keyed(node), length=len(node))
+
+    # -- sequences and tables -----------------------------------------------------------------------------------------
+
+    def _listed(self, type_: str, items: Sequence[Any]) -> Seen:
+        long = len(items) > MAX_LISTED and all(type(item) in PLAIN for item in items)
+        members = () if long else [(index, f"[{index}]", item) for index, item in enumerate(items)]
+        return Seen(type_, members=members, length=len(items))
+
+    def _sequence(self, node: Document, name: str) -> Seen:
+        type_ = "SimpleVector" if name == "svec" else name
+        items = self.items(node["data"])
+        if name == "tuple" and len(items) <= MAX_SHORT and all(type(item) in PLAIN for item in items):
+            return Seen(type_, value=tuple(items), single=True)
+        return self._beside(node, self._listed(type_, items))
+
+    def _beside(self, node: Document, seen: Seen) -> Seen:
+        """With the attributes of an instance of a class that Julia sees as a Dict, Set or tuple."""
+        if "python" in node:
+            seen.members = [*seen.members, *attributes(self._attributes(node))]
+        return seen
+
+    def _table(self, node: Document, type_: str) -> Seen:
+        """A Julia Dict: a list of keys (or an array of numbers) and one of values."""
+        keys, values = map(self.elements, self.items(node["data"]))
+        pairs = [(self._key(key), value) for key, value in zip(keys, values, strict=True)]
+        return Seen(type_, members=[(key, f"[{key!r}]", value) for key, value in pairs], length=len(pairs))
+
+    def _set(self, node: Document, type_: str) -> Seen:
+        inner = self.resolve(self.items(node["data"])[0])
+        return self._listed(type_, self.elements(self.items(inner["data"])[0]))
+
+    def _key(self, node: Any) -> str | int:
+        value = self.small(self.resolve(node))
+        return value if isinstance(value, str | int) else repr(value)
+
+    # -- arrays -------------------------------------------------------------------------------------------------------
+
+    def _array(self, node: Document, name: str) -> Seen:
+        """A Julia Array, with Python's own shape and dtype where it says them."""
+        dtype, size, data = self.dtype(node), self.size(node), node["data"]
+        if type(data) is list:
+            seen = self._listed(self._array_type(node, len(size)), data)
+            seen.shape, seen.length = size, len(data)
+            return seen
+        type_ = name if name != "array" else self._array_type(node, len(size))
+        return self._python_array(node, Seen(type_, size, dtype and dtype.name, data.nbytes))
+
+    def _python_array(self, node: Document, seen: Seen) -> Seen:
+        """The array as Python sees it, where that differs from Julia."""
+        if node.get("python") == "bytearray":
+            return Seen("bytearray", nbytes=seen.nbytes)
+        if isinstance(node.get("dtype"), str | list):
+            seen.dtype = _dtype_text(node["dtype"])
+        if "shape" in node:
+            seen.shape = tuple(int(n) for n in self.items(node["shape"]))
+        return seen
+
+    def _array_type(self, node: Document, ndim: int) -> str:
+        if self.sealed and self.dtype(node) is not None:
+            return "numpy.ndarray"
+        return f"Array{{{self.julia_type(node['type'])},{ndim}}}"
+
+    # -- structs ------------------------------------------------------------------------------------------------------
+
+    def _struct(self, node: Document, name: str) -> Seen:
+        """A Julia struct, or a Python value that stands as one."""
+        type_ = self.resolve(node["type"])
+        julia = type_name(type_)
+        if julia == PERMUTED:
+            return self._permuted(node, name)
+        if julia in DICTS:
+            return self._beside(node, self._table(node, self._table_type(node, name, "dict")))
+        if julia == "Base.Set":
+            return self._beside(node, self._set(node, self._table_type(node, name, "set")))
+        if name in SCALARS:
+            seen = self._scalar(node)
+            if seen:
+                return seen
+        if type(node["data"]) is Blob:
+            return Seen(name, value=f"0x{bytes(node['data'].data[:16])[::-1].hex()}", single=True)
+        fields = self.items(node["data"])
+        if name == TRACKED and len(fields) == 3:
+            return self._tracked(name, fields)
+        if not fields and "#" in name:
+            return Seen(name.replace("#", ""), single=True)
+        names = self._field_names(type_, julia)
+        known_as = "closure" if type(type_) is dict and type_.get("tag") == "jl_anonymous" else name or "struct"
+        if names and len(names) == len(fields):
+            return Seen(
+                known_as, members=[(n, f".{n}", f) for n, f in zip(names, fields, strict=True)], length=len(names)
+            )
+        return self._listed(known_as, fields)
+
+    def _table_type(self, node: Document, name: str, python: str) -> str:
+        """``dict`` or ``set`` where that is what Julia's type comes back as; Julia's type where it says more."""
+        if name not in (*DICTS, "Base.Set"):
+            return name
+        julia = self.julia_type(node["type"])
+        return python if julia in ("Dict{Any,Any}", "Set{Any}") else julia
+
+    def _field_names(self, type_: Any, julia: str) -> list[str]:
+        if julia != "NamedTuple":
+            return []
+        names = self.resolve(self.items(type_["params"])[0])
+        return [str(self.small(self.resolve(name))) for name in self.items(names["data"])]
+
+    def _tracked(self, name: str, fields: list[Any]) -> Seen:
+        """A parameter of Tracker's time: (history, values, gradient)."""
+        values = self.describe(self.resolve(fields[1]))
+        return Seen(
+            name, values.shape, values.dtype, members=[("data", ".data", fields[1]), ("grad", ".grad", fields[2])]
+        )
+
+    def _permuted(self, node: Document, name: str) -> Seen:
+        """Axes in reverse order are NumPy's C order."""
+        params = self.items(self.resolve(node["type"])["params"])
+        inner = self.resolve(self.items(node["data"])[0])
+        size, dtype = self.size(inner), self.dtype(inner)
+        order = self.small(self.resolve(params[2]))
+        whole = type(order) is tuple and sorted(order) == [axis + 1 for axis in range(len(size))]
+        if (
+            not whole
+            or type(inner["data"]) is not Blob
+            or (name == PERMUTED and order != tuple(range(len(size), 0, -1)))
+        ):
+            return self._listed(name, self.items(node["data"]))
+        type_ = "numpy.ndarray" if name == PERMUTED else name
+        shape = tuple(size[axis - 1] for axis in order)
+        return self._python_array(node, Seen(type_, shape, dtype and dtype.name, inner["data"].nbytes))
+
+    # -- values -------------------------------------------------------------------------------------------------------
+
+    def _scalar(self, node: Document) -> Seen | None:
+        value = self.small(node)
+        if value is None or isinstance(value, Struct):
+            return None
+        return Seen(type_text(value), value=value, single=True)
+
+    def _named(self, node: Document, name: str) -> Seen:
+        """A symbol, a reference to a module, a type: one value."""
+        value = self.small(node)
+        types = {"symbol": "Symbol", "ref": "Ref", "jl_bottom_type": "Union{}", "jl_anonymous": "closure"}
+        if name in ("datatype", "unionall"):
+            return Seen("DataType", value=self.julia_type(node), single=True)
+        return Seen(
+            types[name], value=value if isinstance(value, str) else None if value is None else repr(value), single=True
+        )
+
+    # -- Python's own -------------------------------------------------------------------------------------------------
+
+    def _python(self, node: Document, name: str) -> Seen:
+        """An object with no Julia counterpart: its state is its attributes, its items, or one value."""
+        if "slabs" in node:
+            return self._slabs(node, name)
+        if "base" in node and "strides" in node:
+            return self._view(node, name)
+        if node.keys() == {"tag", "type"}:  # a function or class that stands as a value
+            return Seen(name, single=True)
+        return self._alone(node, name) or self._object(node, name)
+
+    def _alone(self, node: Document, name: str) -> Seen | None:
+        """A date, a path, a number: one value of a class of Python's own."""
+        if name.partition(".")[0] not in STANDARD and "." in name:
+            return None
+        value = self.small(node)
+        many = isinstance(value, Collection) and not isinstance(value, str | bytes | tuple | range)
+        return None if value is None or many or hasattr(value, "__dict__") else Seen(name, value=value, single=True)
+
+    def _object(self, node: Document, name: str) -> Seen:
+        """An instance: what its built-in base holds (``data``), and its attributes."""
+        contents = self.resolve(node.get("data", node.get("state")))
+        if type(contents) is list:
+            seen = self._listed(name, contents)
+        elif type(contents) in PLAIN and contents is not None:
+            seen = Seen(name, value=contents)
+        elif type(contents) is Blob:
+            seen = Seen(name, nbytes=contents.nbytes)
+        else:
+            seen = Seen(name)
+        seen.members = [*seen.members, *attributes(self._attributes(node))]
+        return seen
+
+    def _attributes(self, node: Document) -> Document:
+        """All that stands beside the contents of an instance."""
+        state = self.resolve(node.get("state"))
+        rest = {key: value for key, value in node.items() if key not in ENGINE}
+        if type(state) is dict and state.get("type") == ATTRIBUTES:
+            return rest | {key[1:]: value for key, value in state.items() if key.startswith(".")}
+        if type(state) is dict and (not isinstance(state.get("tag"), str) or state.get("python") == "dict"):
+            return self._flat(dict(self._pairs(state))) | rest
+        alone = "state" not in node or type(state) in (list, Blob) or type(state) in PLAIN
+        return rest if alone else {"state": state} | rest
+
+    def _flat(self, state: Document) -> Document:
+        """The attributes of an object; those of torch's modules, optimisers and schedulers stand in sections."""
+        module = type(state.get("training")) is bool and state.keys() <= MODULE.keys()
+        if not module and not ("attributes" in state and state.keys() <= OPTIMISER):
+            return state
+        sections = [name for name in state if MODULE.get(name)]
+        if not all(type(self.resolve(state[name])) is dict for name in sections):
+            return state
+        flat = [pair for name in sections for pair in self._pairs(self.resolve(state[name]))]
+        rest = {name: part for name, part in state.items() if name not in MODULE or name == "training"}
+        return {**rest, **dict(flat)} if not module else dict(flat) | rest
+
+    def _pairs(self, node: Document) -> list[tuple[str, Any]]:
+        """Names and values of a dictionary, which is a Julia Dict where a name is reserved."""
+        if node.get("tag") != "struct":
+            return list(node.items())
+        return [(str(name), child) for name, _, child in self._table(node, "").members]
+
+    def _view(self, node: Document, name: str) -> Seen:
+        """A tensor on the memory of another."""
+        return Seen(name, self.size(node), str(node["dtype"]), base=node["base"])
+
+    def _slabs(self, node: Document, name: str) -> Seen:
+        """An array in pieces, because it is too large for one binary."""
+        size, pieces = self.size(node), [self.resolve(piece) for piece in self.items(node["slabs"])]
+        nbytes = sum(piece["data"].nbytes for piece in pieces)
+        return self._python_array(node, Seen(name, size, dtype_from(node["carrier"]).name, nbytes))
+
+
+READERS: Final[dict[Any, Callable[[Describer, Document, str], Seen]]] = {
+    "array": Describer._array,
+    "struct": Describer._struct,
+    "python": Describer._python,
+    "tuple": Describer._sequence,
+    "svec": Describer._sequence,
+    **dict.fromkeys(("symbol", "ref", "datatype", "unionall", "jl_anonymous", "jl_bottom_type"), Describer._named),
+}
+"""Tag -> how a document that has it is read."""
+
+
+def keyed(node: Document) -> list[tuple[str | int, str, Any]]:
+    """The members of a dictionary."""
+    return [(key, f"[{key!r}]", value) for key, value in node.items() if key != "_backrefs"]
+
+
+def attributes(values: Document) -> list[tuple[str | int, str, Any]]:
+    """The members of an object: ``.name``, or ``[0]`` where the name is a number, as in ``Sequential``."""
+    return [(name, segment(name), value) for name, value in values.items()]
+
+
+def segment(name: str) -> str:
+    """How the attribute ``name`` is reached.
+
+    >>> segment("weight"), segment("0"), segment("my layer")
+    ('.weight', '[0]', "['my layer']")
+    """
+    return f".{name}" if name.isidentifier() else f"[{name}]" if name.isdecimal() else f"[{name!r}]"
+
+
+def type_text(value: Any) -> str:
+    """The name of a value's type as Python users write it.
+
+    >>> type_text(1.5), type_text(np.float32(1))
+    ('float', 'numpy.float32')
+    """
+    cls = type(value)
+    return (
+        cls.__qualname__
+        if cls.__module__ in ("builtins", "holdfast.julia.values")
+        else f"{cls.__module__}.{cls.__qualname__}"
+    )
+
+
+def _dtype_text(description: Any) -> str:
+    return description if isinstance(description, str) else str(dtype_from(description))
+
+
+def _plain(node: Any) -> Seen:
+    if type(node) is Blob:
+        return Seen("bytes", nbytes=node.nbytes, single=True)
+    if type(node) is Opaque:
+        return Seen("Opaque", value=f"BSON type 0x{node.kind:02x}", single=True)
+    if type(node) is Int32:
+        return Seen("numpy.int32", value=np.int32(node), single=True)
+    if isinstance(node, str):
+        return Seen("str", value=node[:MAX_TEXT], single=True)
+    return Seen(type(node).__name__, value=node, single=True)

@@ -1,0 +1,108 @@
+"""A file's tree of names, types, shapes and sizes: nothing is built, and no framework is needed.
+
+Strategy: one walk over the documents, in the order of the file, with a stack of its own. Each document has one place,
+the first; where it stands again (shared, or inside itself) the entry says where that is.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from holdfast.codec.lift import backrefs_of
+from holdfast.codec.rule import Vocabulary
+from holdfast.formats.bson import File
+from holdfast.formats.describe import Describer, Seen
+from holdfast.formats.entry import Entry
+from holdfast.vocab import julia, numpy, python
+
+__all__ = ["Entry", "inspect_file"]
+
+
+@dataclass(slots=True)
+class _Open:
+    """An entry whose children are being looked at."""
+
+    name: str | int
+    path: str
+    seen: Seen
+    members: Iterator[tuple[str | int, str, Any]]
+    children: list[Entry] = field(default_factory=list)
+    shared: str | None = None
+
+    def close(self) -> Entry:
+        seen = self.seen
+        nbytes = seen.nbytes + sum(child.nbytes for child in self.children)
+        return Entry(
+            self.name,
+            self.path,
+            seen.type,
+            seen.shape,
+            seen.dtype,
+            nbytes,
+            tuple(self.children),
+            self.shared,
+            value=seen.value,
+            length=seen.length,
+        )
+
+
+@cache
+def names_only() -> Vocabulary:
+    """The rules without any framework's: the names that a file gives are enough to say what is in it."""
+    return Vocabulary([*julia.RULES, *python.RULES, *numpy.RULES])
+
+
+def inspect_file(file: File, vocabulary: Vocabulary | None = None) -> Entry:
+    """The tree of ``file``, whose children are its values by name; see ``Entry``.
+
+    Imports no framework unless ``vocabulary`` does. Raises FormatError for a back-reference to an entry that is not
+    there.
+    """
+    describer = Describer(backrefs_of(file.document), vocabulary or names_only(), sealed=file.sealed)
+    top = Seen("file", members=[(name, name, file.document[name]) for name in file.names])
+    return _walk(describer, top)
+
+
+Places = dict[int, tuple[str, Seen]]
+"""By identity of a document: the path of its first place, and what it is."""
+
+
+def _walk(describer: Describer, top: Seen) -> Entry:
+    places: Places = {}
+    stack = [_Open("", "", top, iter(top.members))]
+    while True:
+        entry = stack[-1]
+        for name, segment, reference in entry.members:
+            node, path = describer.resolve(reference), entry.path + segment
+            if id(node) in places:
+                entry.children.append(_again(name, path, *places[id(node)]))
+            else:
+                stack.append(_first(describer, name, path, node, places))
+                break
+        else:
+            stack.pop()
+            if not stack:
+                return entry.close()
+            stack[-1].children.append(entry.close())
+
+
+def _first(describer: Describer, name: str | int, path: str, node: Any, places: Places) -> _Open:
+    seen = describer.describe(node)
+    opened = _Open(name, path, seen, iter(seen.members))
+    if not seen.single:
+        places[id(node)] = path, seen
+    if seen.base is not None:
+        base = describer.resolve(seen.base)
+        if id(base) in places:
+            opened.shared = places[id(base)][0]
+        else:
+            memory = describer.describe(base)
+            places[id(base)] = path, memory
+            seen.nbytes = memory.nbytes
+    return opened
+
+
+def _again(name: str | int, path: str, first: str, seen: Seen) -> Entry:
+    """The entry of what already has its place: its bytes are counted there."""
+    return Entry(name, path, seen.type, seen.shape, seen.dtype, shared=first, length=seen.length)

@@ -1,0 +1,48 @@
+"""Keys of dictionaries and members of sets, which Python hashes; and how a value is shown in an error.
+
+Strategy: hashing and ``repr`` both go down into tuples, without a limit of their own. A small file can say a tuple that
+is a million deep (a stack overflow) or one that doubles fifty times over (a hash that never ends), so keys are looked
+at first, and only plain values are ever shown.
+"""
+
+from typing import Any, Final
+
+MAX_KEY_DEPTH: Final = 100
+"""Tuples inside tuples in one key."""
+MAX_KEY_PARTS: Final = 10_000
+"""Elements in one key, all its tuples taken together."""
+
+SHOWN: Final = frozenset({str, int, float, bool, bytes, type(None)})
+
+
+def burden(key: Any) -> str | None:
+    """Why ``key`` is too much to be hashed, or None.
+
+    >>> burden(("layer", (1, 2))), burden((0,) * 20_000)
+    (None, 'a key of more than 10,000 parts')
+    """
+    if not isinstance(key, tuple):
+        return None
+    tuples, parts = [key], 0
+    for _ in range(MAX_KEY_DEPTH):
+        parts += sum(map(tuple.__len__, tuples))
+        if parts > MAX_KEY_PARTS:
+            return f"a key of more than {MAX_KEY_PARTS:,} parts"
+        tuples = [part for outer in tuples for part in tuple.__iter__(outer) if isinstance(part, tuple)]
+        if not tuples:
+            return None
+    return f"a key of tuples more than {MAX_KEY_DEPTH} deep"
+
+
+def shown(value: Any, limit: int = 40) -> str:
+    """``value`` as it may stand in a path or an error: a plain value as Python writes it, of others the type.
+
+    >>> shown("weight"), shown((1, 2)), shown("a" * 100, 8)
+    ("'weight'", '<tuple>', "'aaaaaa…")
+    """
+    if type(value) not in SHOWN:
+        return f"<{type(value).__qualname__}>"
+    if type(value) is int and abs(value) >= 10**limit:
+        return "<int>"
+    text = repr(value[:limit] if isinstance(value, str | bytes) else value)
+    return text if len(text) <= limit else text[: limit - 1] + "…"

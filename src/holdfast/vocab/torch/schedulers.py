@@ -1,0 +1,109 @@
+"""``torch.optim.lr_scheduler``'s schedulers, and users' schedulers by the same rule.
+
+Strategy: a scheduler is its attributes, one of which is the optimiser itself. No ``__init__`` runs, which would take a
+step. What a scheduler can only have as code it makes again: the curve of CyclicLR and SWALR from their mode, and the
+mark on the optimiser's ``step`` by which it sees that the optimiser went first. A lambda is code and is refused by its
+path.
+"""
+
+import weakref
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Final
+
+from torch.optim import Optimizer, lr_scheduler
+from torch.optim.lr_scheduler import CyclicLR, LRScheduler
+from torch.optim.swa_utils import SWALR
+
+from holdfast.codec.rule import Fields, Filling, Rule
+from holdfast.errors import FormatError
+from holdfast.vocab.anatomy import Anatomy
+from holdfast.vocab.named import class_name
+from holdfast.vocab.torch.attributes import Attributes, body_of, is_ours
+from holdfast.vocab.torch.documents import named_parts, section, structure
+from holdfast.vocab.torch.tensors import refused
+
+CLASSES: Final[dict[str, type]] = {
+    **{
+        f"torch.optim.lr_scheduler.{name}": value
+        for name, value in vars(lr_scheduler).items()
+        if isinstance(value, type) and issubclass(value, LRScheduler) and not name.startswith("_")
+    },
+    "torch.optim.swa_utils.SWALR": SWALR,
+}
+"""Name in a file -> class: every scheduler of torch."""
+
+CURVES: Final[dict[type, tuple[str, Callable[[Any], None]]]] = {
+    CyclicLR: ("_scale_fn_ref", lambda value: CyclicLR._init_scale_fn(value)),
+    SWALR: ("anneal_func", lambda value: SWALR._set_anneal_func(value, value._anneal_strategy)),
+}
+"""Class -> the attribute that is a function, and how torch makes it."""
+
+
+def curve_of(cls: type) -> tuple[str, Callable[[Any], None]] | None:
+    return next((curve for base, curve in CURVES.items() if issubclass(cls, base)), None)
+
+
+def mark_step(optimiser: Optimizer) -> None:
+    """Let ``optimiser`` note that it took a step, on which a scheduler's warning about the order of calls rests."""
+    if hasattr(optimiser.step, "_wrapped_by_lr_sched"):
+        return
+    reference, cls = weakref.ref(optimiser), type(optimiser)
+
+    @wraps(cls.step)
+    def step(*args: Any, **options: Any) -> Any:
+        live: Any = reference()
+        live._opt_called = True
+        return cls.step(live, *args, **options)
+
+    step._wrapped_by_lr_sched = True  # type: ignore[attr-defined]
+    vars(optimiser)["step"] = step
+
+
+def lower_scheduler(name: str, attributes: Attributes) -> Callable[[Any], Fields]:
+    return lambda value: Fields(tag="python", type=name, state=structure(attributes=section(attributes.of(value))))
+
+
+def lift_scheduler(cls: type, attributes: Attributes) -> Callable[[Fields], Filling]:
+    curve = curve_of(cls)
+
+    def lift(_: Fields) -> Filling:
+        value: Any = object.__new__(cls)
+        level = yield value
+        held = named_parts(level["state"], "attributes")
+        attributes.give(value, held)
+        optimiser = held.get("optimizer")
+        if not isinstance(optimiser, Optimizer):
+            raise FormatError(f"a {cls.__qualname__} drives a {type(optimiser).__name__}, not an optimiser")
+        if curve is not None:
+            curve[1](value)
+        if "_step_count" in held:
+            mark_step(optimiser)
+
+    return lift
+
+
+def rule_for(cls: type, name: str, body: Anatomy) -> Rule:
+    curve = curve_of(cls)
+    attributes = Attributes(body, () if curve is None else (curve[0],))
+    return Rule("python", name, (cls,), lower_scheduler(name, attributes), lift_scheduler(cls, attributes))
+
+
+def known_rules() -> list[Rule]:
+    """The rules of ``CLASSES``."""
+    rules = []
+    for name, cls in CLASSES.items():
+        body = body_of(cls)
+        assert isinstance(body, Anatomy)
+        rules.append(rule_for(cls, name, body))
+    return rules
+
+
+def scheduler_rule(cls: type) -> Rule | None:
+    """The rule of a user's scheduler."""
+    if not is_ours(cls, LRScheduler):
+        return None
+    if cls.__module__.partition(".")[0] == "torch":
+        return refused(cls, f"{class_name(cls)} is not in the table of torch's schedulers: save its state_dict()")
+    body = body_of(cls)
+    return body if isinstance(body, Rule) else rule_for(cls, class_name(cls), body)

@@ -1,0 +1,178 @@
+"""Tensors that share memory: written once, and sharing it again after ``load``.
+
+Strategy: after the walk all tensors are known by the range of bytes that they lie on. Ranges that overlap make a group.
+Where one tensor of a group is dense and covers all of it, that one is an array as ever and the others are views of it;
+otherwise the base is a tensor of one axis over the whole range, which nobody had. A view says the base, the offset in
+bytes, size, strides and dtype. A tensor alone writes only its own elements.
+"""
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from holdfast.codec.rule import Fields, Items
+from holdfast.vocab.torch.layouts import array_document, dense_order, span
+from holdfast.vocab.torch.tensors import NAMES, NATIVE, memory, on_storage
+
+MAX_PAIRS: Final = 64
+"""Tensors of one group up to which we look whether they share elements, and not only a range."""
+MAX_WORK: Final = 10_000
+"""What NumPy may spend on that question, for two tensors."""
+ALIGNMENT: Final = 16
+"""Bytes of the widest element."""
+
+
+class Member(NamedTuple):
+    """A tensor, its document, and the range of addresses that it lies on."""
+
+    tensor: Tensor
+    fields: Fields
+    low: int
+    high: int
+
+
+def settle(records: list[tuple[Any, Fields]]) -> None:
+    """Complete the documents of all tensors of one save."""
+    members = []
+    for tensor, fields in records:
+        if tensor.numel() == 0 or tensor.is_conj() or tensor.is_neg():
+            write_alone(Member(tensor, fields, 0, 0))
+        else:
+            low = tensor.data_ptr()
+            members.append(Member(tensor, fields, low, low + span(tensor.shape, tensor.stride()) * tensor.itemsize))
+    for group in overlapping(members):
+        if len(group) == 1:
+            write_alone(group[0])
+        else:
+            for part in sharing(group):
+                write_group(part)
+
+
+def overlapping(members: list[Member]) -> list[list[Member]]:
+    """The members in groups whose ranges touch the same bytes of the same device; in a group, in order of the save."""
+    ranked = sorted(enumerate(members), key=lambda entry: (str(entry[1].tensor.device), entry[1].low))
+    groups: list[list[tuple[int, Member]]] = []
+    device, high = None, 0
+    for number, member in ranked:
+        if member.tensor.device != device or member.low >= high:
+            groups.append([])
+            device, high = member.tensor.device, 0
+        groups[-1].append((number, member))
+        high = max(high, member.high)
+    return [[member for _, member in sorted(group, key=lambda entry: entry[0])] for group in groups]
+
+
+def sharing(group: list[Member]) -> list[list[Member]]:
+    """The parts of a group that share elements. Columns of a matrix share a range and no element: to write them apart
+    is less, and loses nothing."""
+    own = sum(member.tensor.numel() * member.tensor.itemsize for member in group)
+    if own >= _high(group) - _low(group) or len(group) > MAX_PAIRS or group[0].tensor.device.type != "cpu":
+        return [group]
+    parts: list[list[Member]] = []
+    for member in group:
+        apart, joined = [], []
+        for part in parts:
+            if any(_shares(member, other) for other in part):
+                joined += part
+            else:
+                apart.append(part)
+        parts = [*apart, [*joined, member]]
+    return parts
+
+
+def _shares(a: Member, b: Member) -> bool:
+    try:
+        return np.shares_memory(memory(a.tensor), memory(b.tensor), MAX_WORK)  # type: ignore[arg-type]
+    except np.exceptions.TooHardError:
+        return True
+
+
+def _low(group: list[Member]) -> int:
+    return min(member.low for member in group)
+
+
+def _high(group: list[Member]) -> int:
+    return max(member.high for member in group)
+
+
+# -- documents --------------------------------------------------------------------------------------------------------
+
+
+def write_alone(member: Member) -> None:
+    """A tensor that shares nothing: its memory, without the gaps; or, where elements lie on each other, a view."""
+    tensor = member.tensor
+    if complete(member):
+        return
+    if span(tensor.shape, tensor.stride()) <= tensor.numel():
+        write_view(member, *flat([member], member.low, member.high))
+    else:
+        write_array(member, np.ascontiguousarray(memory(tensor)))
+
+
+def complete(member: Member) -> bool:
+    """Write the memory as it lies, if it is dense."""
+    return write_array(member, memory(member.tensor))
+
+
+def write_array(member: Member, array: np.ndarray[Any, Any]) -> bool:
+    fields, dtype = member.fields, member.tensor.dtype
+    extra = fields if dtype in NATIVE else fields | {"dtype": NAMES[dtype]}
+    document = array_document(array, dict(extra))
+    if document is None:
+        return False
+    fields.clear()
+    fields.update(document)
+    return True
+
+
+def write_group(group: list[Member]) -> None:
+    """Members that share: views of one of them, or of a base that we make on the storage that they have in common."""
+    if len(group) == 1:
+        write_alone(group[0])
+        return
+    low, high = _low(group), _high(group)
+    cover = next((member for member in group if _covers(member, group, low, high) and complete(member)), None)
+    if cover is not None:
+        base, start = cover.tensor, low
+    else:
+        storages = {member.tensor.untyped_storage().data_ptr() for member in group}
+        if len(storages) > 1:
+            for storage in storages:
+                write_group([member for member in group if member.tensor.untyped_storage().data_ptr() == storage])
+            return
+        base, start = flat(group, low, high)
+    for member in group:
+        if member is not cover:
+            write_view(member, base, start)
+
+
+def flat(group: list[Member], low: int, high: int) -> tuple[Tensor, int]:
+    """A tensor of one axis over the bytes from ``low`` to ``high``, and the address where it starts.
+
+    It is of the members' own dtype, so that Julia sees their numbers, or of bytes, from a place where any dtype fits.
+    """
+    tensor, dtypes = group[0].tensor, {member.tensor.dtype for member in group}
+    storage = tensor.untyped_storage()
+    dtype = tensor.dtype if len(dtypes) == 1 else torch.uint8
+    start = low - storage.data_ptr()
+    start -= start % (tensor.itemsize if len(dtypes) == 1 else ALIGNMENT)
+    count = (high - storage.data_ptr() - start) // dtype.itemsize
+    return on_storage(
+        storage, dtype, start // dtype.itemsize, (count,), (1,), tensor.device
+    ), storage.data_ptr() + start
+
+
+def _covers(member: Member, group: list[Member], low: int, high: int) -> bool:
+    aligned = all((other.low - low) % other.tensor.itemsize == 0 for other in group)
+    dense = dense_order(member.tensor.shape, member.tensor.stride()) is not None
+    return (member.low, member.high) == (low, high) and dense and aligned
+
+
+def write_view(member: Member, base: Tensor, start: int) -> None:
+    tensor, fields = member.tensor, member.fields
+    fields["tag"], fields["type"] = "python", fields.pop("python")
+    fields["base"], fields["offset"] = base, member.low - start
+    fields["size"], fields["strides"] = Items(tensor.shape), Items(tensor.stride())
+    fields["dtype"] = NAMES[tensor.dtype]

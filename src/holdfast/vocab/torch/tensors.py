@@ -1,0 +1,247 @@
+"""torch's tensors and parameters, as Julia's arrays.
+
+Strategy: a tensor is its memory (``layouts.py``) with Python's side in extra keys: ``python`` says which class,
+``requires_grad``, ``dtype`` for one that Julia's Base or NumPy lacks (it travels as unsigned integers), ``strides``.
+Nothing is copied on the way out, nor on the way back: the tensor stands on the mapped file. Whether tensors share
+memory is known after the walk: ``sharing.py`` completes the documents then. A tensor on a GPU goes through the CPU.
+
+As ``torch.save`` does: gradients (``.grad``) are not kept, and a tensor in the middle of a graph that requires grad
+comes back as a leaf that does.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+
+from holdfast.codec.rule import Fields, Options, Rule
+from holdfast.errors import FormatError, UnsupportedError
+from holdfast.vocab.anatomy import static_attribute
+from holdfast.vocab.named import class_name
+from holdfast.vocab.numpy import NdArray
+from holdfast.vocab.torch.documents import section
+from holdfast.vocab.torch.layouts import array_from, lengths, span
+
+DTYPES: Final[dict[str, torch.dtype]] = {
+    str(value).removeprefix("torch."): value for value in vars(torch).values() if isinstance(value, torch.dtype)
+}
+"""Every dtype by its own name; short names such as ``half`` are not among them."""
+
+QUANTISED: Final = frozenset(name for name in DTYPES if name.startswith(("qint", "quint")))
+
+NATIVE: Final = frozenset(
+    DTYPES[name]
+    for name in (
+        *("bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64"),
+        *("float16", "float32", "float64", "complex64", "complex128"),
+    )
+)
+"""dtypes that NumPy and Julia have."""
+
+CARRIERS: Final = {1: torch.uint8, 2: torch.uint16, 4: torch.uint32}
+"""Width in bytes -> the integers that carry a dtype which NumPy lacks."""
+
+CARRIED: Final = {
+    name: dtype
+    for name, dtype in DTYPES.items()
+    if dtype not in NATIVE and name not in QUANTISED and dtype.itemsize in CARRIERS
+}
+"""Name -> dtype of those that travel as integers (complex32 as one of 4 bytes)."""
+
+NAMES: Final = {dtype: name for name, dtype in DTYPES.items() if dtype in NATIVE or name in CARRIED}
+
+CLASSES: Final[dict[type, str]] = {Tensor: "torch.Tensor", torch.nn.Parameter: "torch.nn.Parameter"}
+"""The classes that a tensor may be of. A ``torch.nn.Buffer`` is a Tensor with two attributes."""
+
+
+# -- what cannot be saved ---------------------------------------------------------------------------------------------
+
+Question = Callable[[Tensor], Any]
+
+OBSTACLES: Final[tuple[tuple[Question, str], ...]] = (
+    (lambda x: x.is_nested, "a nested tensor cannot be saved: save list(x.unbind())"),
+    (lambda x: str(x.layout) == "torch._mkldnn", "an MKL-DNN tensor cannot be saved: save x.to_dense()"),
+    (
+        lambda x: x.layout != torch.strided,
+        "a sparse tensor ({0.layout}) cannot be saved: save x.to_dense(), or its parts",
+    ),
+    (lambda x: x.is_quantized, "a quantised tensor ({0.dtype}) cannot be saved: save x.dequantize(), or x.int_repr()"),
+    (
+        lambda x: x.is_meta,
+        "a tensor on the device 'meta' has no values to save: give it some first (to_empty, then fill)",
+    ),
+    (lambda x: x.dtype not in NAMES, "a tensor of {0.dtype} cannot be saved: convert it first"),
+    (lambda x: any(getattr(x, "names", ())), "a tensor with named axes cannot be saved: save x.rename(None)"),
+    (
+        lambda x: x._backward_hooks or x._post_accumulate_grad_hooks,
+        "the tensor has hooks, which are code: remove them before saving and register them again after loading",
+    ),
+    (
+        lambda x: _is_elsewhere(x),
+        "the tensor is inside a transformation (vmap, grad, functionalize): save it outside of that",
+    ),
+)
+"""What a tensor may be that has no plain memory, and what to do instead."""
+
+
+def _is_elsewhere(tensor: Tensor) -> bool:
+    try:
+        return tensor.data_ptr() == 0 and tensor.numel() > 0
+    except RuntimeError:
+        return True
+
+
+KEPT: Final = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device, torch.Size)
+"""Types of attributes that a tensor takes along (of ``torch.nn.Buffer``, of libraries that mark their weights)."""
+
+
+def _is_kept(value: Any) -> bool:
+    return type(value) in KEPT or (type(value) in (tuple, list) and all(map(_is_kept, value)))
+
+
+def _is_own(name: Any) -> bool:
+    """Whether ``name`` is free for an attribute of a tensor."""
+    return type(name) is str and not name.startswith("__") and static_attribute(torch.nn.Parameter, name) is None
+
+
+def _attributes(tensor: Tensor) -> dict[str, Any]:
+    attributes = vars(tensor)
+    for name, value in attributes.items():
+        if not _is_own(name) or not _is_kept(value):
+            what = class_name(type(value))
+            raise UnsupportedError(
+                f"a tensor's attribute that is a {what} cannot be saved: keep it elsewhere", f".{name}"
+            )
+    return dict(attributes)
+
+
+# -- out --------------------------------------------------------------------------------------------------------------
+
+
+def lower_tensor(tensor: Tensor) -> Fields:
+    """Python's side of ``tensor``; ``sharing.settle`` adds the memory."""
+    for question, answer in OBSTACLES:
+        if question(tensor):
+            raise UnsupportedError(answer.format(tensor))
+    fields = Fields(python=CLASSES[type(tensor)])
+    if tensor.requires_grad != isinstance(tensor, torch.nn.Parameter):
+        fields["requires_grad"] = tensor.requires_grad
+    if vars(tensor):
+        fields["attributes"] = section(_attributes(tensor))
+    return fields
+
+
+def memory(tensor: Tensor) -> NdArray:
+    """The tensor's own memory as NumPy sees it, with the tensor's strides; from a GPU, a copy."""
+    plain = tensor.detach()
+    if plain.dtype not in NATIVE:
+        plain = plain.view(CARRIERS[plain.itemsize])
+    return plain.resolve_conj().resolve_neg().cpu().numpy()
+
+
+# -- back -------------------------------------------------------------------------------------------------------------
+
+
+def lift_tensor(level: Fields, options: Options) -> Tensor:
+    return finished(level, view_of(level) if "base" in level else on_array(level, options))
+
+
+def lift_parameter(level: Fields, options: Options) -> Tensor:
+    return finished(level, view_of(level) if "base" in level else on_array(level, options), parameter=True)
+
+
+def finished(level: Fields, tensor: Tensor, *, parameter: bool = False) -> Tensor:
+    """``tensor`` with what stands beside the memory."""
+    requires_grad = level.get("requires_grad", parameter)
+    if type(requires_grad) is not bool or (requires_grad and not (tensor.is_floating_point() or tensor.is_complex())):
+        raise FormatError(f"the requires_grad of a tensor of {tensor.dtype} is {requires_grad!r:.40}")
+    if parameter:
+        tensor = torch.nn.Parameter(tensor, requires_grad)
+    elif requires_grad:
+        tensor.requires_grad_()
+    attributes = level.get("attributes", {})
+    if attributes:
+        if type(attributes) is not dict or not all(_is_own(n) and _is_kept(v) for n, v in attributes.items()):
+            raise FormatError(f"the attributes of a tensor are {attributes!r:.80}")
+        vars(tensor).update(attributes)
+    return tensor
+
+
+def on_array(level: Fields, options: Options) -> Tensor:
+    """A tensor on the memory of the file."""
+    name = level.pop("dtype", None)
+    tensor = torch.from_numpy(array_from(level))
+    if name is not None:
+        dtype = CARRIED.get(name)
+        if dtype is None or tensor.dtype is not CARRIERS[dtype.itemsize]:
+            raise FormatError(f"a tensor of dtype {name!r:.40} is carried by {tensor.dtype}")
+        tensor = on_storage(tensor.untyped_storage(), dtype, 0, tuple(tensor.shape), tensor.stride(), tensor.device)
+    return tensor if options.device == "cpu" else tensor.to(options.device)
+
+
+def dtype_named(name: Any) -> torch.dtype:
+    """The dtype of a tensor that ``name`` says."""
+    if not isinstance(name, str) or NAMES.get(DTYPES.get(name, torch.quint8)) != name:
+        raise FormatError(f"{name!r:.60} is not the dtype of a tensor")
+    return DTYPES[name]
+
+
+def view_of(level: Fields) -> Tensor:
+    """A tensor on the memory of another, which ``sharing`` wrote as its ``base``."""
+    base, dtype, offset = level["base"], dtype_named(level["dtype"]), level["offset"]
+    size, strides = lengths(level["size"], "size"), lengths(level["strides"], "strides")
+    if type(base) not in CLASSES or type(offset) is not int or len(size) != len(strides):
+        raise FormatError(f"a tensor is a view of {type(base).__name__} from {offset!r:.40}, {size}, {strides}")
+    held = span(base.shape, base.stride()) * base.itemsize
+    start = base.storage_offset() * base.itemsize + offset
+    if not 0 <= offset <= held - span(size, strides) * dtype.itemsize or start % dtype.itemsize:
+        raise FormatError(f"a view of size {size}, strides {strides}, from byte {offset} is outside of {held:,} bytes")
+    storage = base.untyped_storage()
+    return on_storage(storage, dtype, start // dtype.itemsize, size, strides, base.device)
+
+
+def on_storage(
+    storage: torch.UntypedStorage,
+    dtype: torch.dtype,
+    start: int,
+    size: tuple[int, ...],
+    strides: tuple[int, ...],
+    device: torch.device,
+) -> Tensor:
+    """A tensor on ``storage``; the caller has checked that it fits."""
+    carrier = CARRIERS[4] if dtype is torch.complex32 else dtype  # torch warns about every new complex32 tensor
+    tensor = torch.empty(0, dtype=carrier, device=device).set_(storage, start, size, strides)
+    if dtype is torch.bool and size and 0 not in size and tensor.view(torch.uint8).max() > 1:
+        raise FormatError("a bool of a tensor is neither 0 nor 1")
+    return tensor if carrier is dtype else tensor.view(dtype)
+
+
+# -- subclasses -------------------------------------------------------------------------------------------------------
+
+ADVICE: Final = {
+    "UninitializedTensorMixin": "has no values yet: run one batch through the model before saving it",
+    "DTensor": "is one part of a tensor that lies on several machines: save x.full_tensor()",
+    "FakeTensor": "has no values",
+    "FunctionalTensor": "has no memory of its own: save it outside of the transformation",
+    "NestedTensor": "is nested: save list(x.unbind())",
+}
+"""Subclasses of Tensor, by the name of a base -> what is the matter with them."""
+
+
+def tensor_rule(cls: type) -> Rule | None:
+    """The rule of a class that is a subclass of Tensor: it cannot be saved, and says why."""
+    if not issubclass(cls, Tensor):
+        return None
+    known = [ADVICE[base.__name__] for base in cls.__mro__ if base.__name__ in ADVICE]
+    reason = known[0] if known else "is more than its values: save x.as_subclass(torch.Tensor)"
+    return refused(cls, f"the tensor is a {cls.__qualname__}, which {reason}")
+
+
+def refused(cls: type, reason: str) -> Rule:
+    """A rule that refuses objects of ``cls``; no file holds one."""
+
+    def lower(value: Any) -> Fields:
+        raise UnsupportedError(reason)
+
+    return Rule("python", class_name(cls), (cls,), lower)
