@@ -29,7 +29,7 @@ LEVELS = [
 ALLOWED = {
     "codec": {"errors", "wire", "julia"},
     "flux": {"errors"},
-    "__init__": {"errors", "clock", "api", "checkpoint"},
+    "__init__": {"errors", "clock", "vocab", "api", "checkpoint"},
 }
 """Where less is allowed than the levels below."""
 
@@ -145,8 +145,7 @@ def python(code: str) -> str:
 def test_import_loads_no_framework():
     loaded = set(python("import sys, holdfast; print(*sys.modules)").split())
     assert "holdfast" in loaded
-    assert "numpy" in loaded
-    assert not loaded & {"torch", "jax", "jaxlib", "click", "rich", "safetensors", "h5py", "asyncio", "holdfast.flux"}
+    assert not loaded & {"numpy", "torch", "jax", "jaxlib", "click", "rich", "safetensors", "h5py", "asyncio", "holdfast.flux"}
 
 
 def import_seconds(module: str) -> float:

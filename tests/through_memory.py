@@ -9,7 +9,9 @@ from array import array
 from collections import ChainMap, deque
 from collections.abc import Mapping
 from decimal import Decimal
+from enum import Enum
 from functools import partial
+from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
 from holdfast.codec.lift import audit, lift
@@ -77,9 +79,12 @@ def differences(a: Any, b: Any) -> list[str]:
     return found
 
 
+WHOLE = (bytearray, array, type, Enum, FunctionType, BuiltinFunctionType)
+
+
 def _parts(value: Any) -> list[Any] | None:
     """The values that ``value`` is made of; None for one that is compared as a whole."""
-    if isinstance(value, str | bytes | bytearray | int | float | array) or value is None:
+    if isinstance(value, WHOLE) or value is None:
         return None
     if isinstance(value, set | frozenset):
         return sorted(value, key=lambda member: (str(type(member)), repr(member)))
@@ -87,6 +92,8 @@ def _parts(value: Any) -> list[Any] | None:
         return list(value.maps)
     if isinstance(value, Mapping):
         return [part for pair in value.items() for part in pair] + _attributes(value)
+    if isinstance(value, str | bytes | int | float | complex):
+        return [Whole(value), *_attributes(value)] if _attributes(value) else None
     if isinstance(value, list | tuple):
         return [*value, *_attributes(value)]
     if isinstance(value, deque):
@@ -95,15 +102,23 @@ def _parts(value: Any) -> list[Any] | None:
         return [value.start, value.stop, value.step]
     if isinstance(value, partial):
         return [value.func, list(value.args), dict(value.keywords)]
-    return _attributes(value) or None
+    return _attributes(value) if type(value).__eq__ is object.__eq__ else _attributes(value) or None
 
 
 def _attributes(value: Any) -> list[Any]:
-    return [part for pair in getattr(value, "__dict__", {}).items() for part in pair] if _is_plain(value) else []
+    return [part for pair in getattr(value, "__dict__", {}).items() for part in pair]
 
 
-def _is_plain(value: Any) -> bool:
-    return not isinstance(value, type) and type(value).__module__ != "functools"
+class Whole:
+    """The number or text in an object that has attributes besides."""
+
+    __slots__ = ("bits",)
+
+    def __init__(self, value: Any) -> None:
+        self.bits = _bits(value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Whole) and self.bits == other.bits
 
 
 def _bits(value: Any) -> Any:

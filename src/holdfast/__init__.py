@@ -9,12 +9,15 @@
     register                                          a class of yours that files may build
 
 ``holdfast.flux`` has Flux's layers, losses and optimisers as torch modules; it is imported on its own.
+Names are imported when they are first used, so that ``import holdfast`` costs next to nothing.
 """
 
-from holdfast.api import inspect, load, restore, save, verify
-from holdfast.clock import now
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from holdfast.errors import (
     ChecksumError,
+    DriftError,
     DurabilityError,
     FormatError,
     HoldfastError,
@@ -24,29 +27,51 @@ from holdfast.errors import (
     UnsupportedError,
     UntrustedError,
 )
-from holdfast.state.params import loadparams, params
-from holdfast.vocab.classes import register
+
+if TYPE_CHECKING:
+    from holdfast.api import inspect, load, loadparams, params, restore, save, verify
+    from holdfast.clock import now
+    from holdfast.vocab.classes import register
 
 __version__ = "0.1.0"
 
 __all__ = [
     "__version__",
     "ChecksumError",
+    "DriftError",
     "DurabilityError",
     "FormatError",
     "HoldfastError",
-    "LimitError",
-    "MismatchError",
-    "MissingError",
-    "UnsupportedError",
-    "UntrustedError",
     "inspect",
+    "LimitError",
     "load",
     "loadparams",
+    "MismatchError",
+    "MissingError",
     "now",
     "params",
     "register",
     "restore",
     "save",
+    "UnsupportedError",
+    "UntrustedError",
     "verify",
 ]
+
+_HOMES = {
+    **dict.fromkeys(("inspect", "load", "loadparams", "params", "restore", "save", "verify"), "holdfast.api"),
+    "now": "holdfast.clock",
+    "register": "holdfast.vocab.classes",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -125,6 +125,26 @@ def verify(path: Path, /) -> None:
     file.verify_blobs(reached + [("(unused)", blob) for blob in file.blobs if id(blob) not in known])
 
 
+def params(*models: Any) -> list[Any]:
+    """The tensors that ``models`` learn, in order and each once: weight then bias, layer after layer.
+
+    ``save("weights.bson", weights=data(params(model)))`` saves the weights alone. See ``state.params``.
+    """
+    from holdfast.state import params as of
+
+    return of.params(*models)
+
+
+def loadparams(model: Any, weights: Any) -> None:
+    """Copy ``weights`` (a list in the order of ``params``, or a mapping by name) into ``model``: all of them, or none.
+
+    Raises MismatchError that lists every difference. See ``state.params``.
+    """
+    from holdfast.state import params as of
+
+    of.loadparams(model, weights)
+
+
 def _reachable(file: bson.File) -> list[tuple[str, Blob]]:
     """Each sealed blob with the first name that reaches it; needs no rule to be known."""
     found: list[tuple[str, Blob]] = []

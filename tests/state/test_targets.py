@@ -13,20 +13,7 @@ from holdfast.errors import ChecksumError, MismatchError
 from holdfast.formats import bson
 from holdfast.state.restore import carry_out, restore
 from holdfast.state.targets import Step, plan_plain
-from holdfast.vocab import vocabulary
 from reference import ROOT
-
-
-@pytest.fixture
-def file(tmp_path):
-    """Saves values by name and opens the file."""
-
-    def write(**values: Any) -> bson.File:
-        path = tmp_path / "saved.bson"
-        bson.write(path, values, vocabulary())
-        return bson.open_file(path)
-
-    return write
 
 
 def lines(found: pytest.ExceptionInfo[MismatchError]) -> list[str]:

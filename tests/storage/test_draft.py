@@ -127,7 +127,7 @@ def test_name_that_was_planted_is_neither_used_nor_removed(tmp_path: Path, monke
     victim.write_bytes(b"precious")
     (tmp_path / f".m.holdfast-{system.boot()}-{'0' * 16}.tmp").symlink_to(victim)
     tokens = iter(["0" * 16, "1" * 16])
-    monkeypatch.setattr(drafts.secrets, "token_hex", lambda size: next(tokens))
+    monkeypatch.setattr(drafts.os, "urandom", lambda size: bytes.fromhex(next(tokens)))
     publish(tmp_path / "m", [b"new"])
     assert victim.read_bytes() == b"precious"
     assert (tmp_path / "m").read_bytes() == b"new"
@@ -138,7 +138,7 @@ def test_gives_up_when_every_name_is_taken(tmp_path: Path, monkeypatch: pytest.M
     planted = tmp_path / f".m.holdfast-{system.boot()}-{'0' * 16}.tmp"
     planted.write_bytes(b"precious")
     monkeypatch.setattr(local, "sweep", lambda folder: None)
-    monkeypatch.setattr(drafts.secrets, "token_hex", lambda size: "0" * 16)
+    monkeypatch.setattr(drafts.os, "urandom", lambda size: bytes(size))
     with pytest.raises(BlockingIOError, match="no temp file could be made"):
         publish(tmp_path / "m", [b"new"])
     assert planted.read_bytes() == b"precious"

@@ -8,19 +8,17 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.nn.utils import parametrizations, prune
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-torch = pytest.importorskip("torch")
-
-import torch.nn.functional as F  # noqa: E402
-from torch import nn  # noqa: E402
-from torch.nn.utils import parametrizations, prune  # noqa: E402
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn  # noqa: E402
-
-from holdfast.codec.lower import lower  # noqa: E402
-from holdfast.errors import FormatError, HoldfastError, UnsupportedError, UntrustedError  # noqa: E402
-from holdfast.vocab import vocabulary  # noqa: E402
-from holdfast.wire.read import read_document  # noqa: E402
-from through_memory import again, lifted, loaded, saved  # noqa: E402
+from holdfast.codec.lower import lower
+from holdfast.errors import FormatError, HoldfastError, UnsupportedError, UntrustedError
+from holdfast.vocab import vocabulary
+from holdfast.wire.read import read_document
+from through_memory import again, lifted, loaded, saved
 
 
 class Block(nn.Module):

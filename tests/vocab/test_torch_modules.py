@@ -4,14 +4,12 @@ import copy
 from typing import Any
 
 import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
 
-torch = pytest.importorskip("torch")
-
-import torch.nn.functional as F  # noqa: E402
-from torch import nn  # noqa: E402
-
-from holdfast.vocab.torch.modules import CLASSES  # noqa: E402
-from through_memory import again  # noqa: E402
+from holdfast.vocab.torch.modules import CLASSES
+from through_memory import again
 
 X1, X2, X3 = (2, 4, 8), (2, 4, 8, 8), (2, 4, 8, 8, 8)
 NAMES, PAIR = (3, 5), [(3, 5), (3, 5)]

@@ -5,14 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-torch = pytest.importorskip("torch")
-
-from holdfast.errors import FormatError, HoldfastError, LimitError  # noqa: E402
-from holdfast.wire.read import read_document  # noqa: E402
-from through_memory import again, lifted, saved  # noqa: E402
+from holdfast.errors import FormatError, HoldfastError, LimitError
+from holdfast.wire.read import read_document
+from through_memory import again, lifted, saved
 
 
 def addresses(tensors: list[Any]) -> list[int]:

@@ -7,18 +7,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-torch = pytest.importorskip("torch")
-
-from holdfast.codec.lower import lower  # noqa: E402
-from holdfast.errors import FormatError, HoldfastError, LimitError, UnsupportedError  # noqa: E402
-from holdfast.vocab import vocabulary  # noqa: E402
-from holdfast.vocab.torch.tensors import CARRIED, CARRIERS, DTYPES, NAMES, NATIVE, QUANTISED  # noqa: E402
-from holdfast.wire.read import read_document  # noqa: E402
-from holdfast.wire.values import Blob  # noqa: E402
-from through_memory import again, lifted, loaded, saved  # noqa: E402
+from holdfast.codec.lower import lower
+from holdfast.errors import FormatError, HoldfastError, LimitError, UnsupportedError
+from holdfast.vocab import vocabulary
+from holdfast.vocab.torch.tensors import CARRIED, CARRIERS, DTYPES, NAMES, NATIVE, QUANTISED
+from holdfast.wire.read import read_document
+from holdfast.wire.values import Blob
+from through_memory import again, lifted, loaded, saved
 
 SAVABLE = sorted(NAMES.values())
 

@@ -41,7 +41,8 @@ class Difference:
 def differences(a: Contents, b: Contents, advance: Callable[[int], None] = lambda done: None) -> Iterator[Difference]:
     """Each difference from ``a`` to ``b``, in ``a``'s order with what ``b`` adds after it."""
     in_a, in_b = ({entry.path: entry for entry in contents.tree.walk()} for contents in (a, b))
-    stack: list[tuple[Entry | None, Entry | None]] = [(a.tree, b.tree)]
+    stack: list[tuple[Entry | None, Entry | None]] = list(reversed(list(_paired(a.tree, b.tree))))
+    compared: set[tuple[int, int]] = set()
     while stack:
         one, other = stack.pop()
         if one is None or other is None:
@@ -49,12 +50,21 @@ def differences(a: Contents, b: Contents, advance: Callable[[int], None] = lambd
             continue
         if one.shared != other.shared:
             yield Difference(one.path, "shared", _whose(one), _whose(other))
-        elif one.shared is not None:
-            continue
-        one, other = (at[x.shared] if x.shared is not None else x for at, x in ((in_a, one), (in_b, other)))
+        nodes = a.document(one), b.document(other)
+        if type(nodes[0]) in (dict, list):
+            if (id(nodes[0]), id(nodes[1])) in compared:
+                continue
+            compared.add((id(nodes[0]), id(nodes[1])))
+        one, other = _opened(one, in_a), _opened(other, in_b)
         yield from _compared(a, b, one, other)
-        advance(one.nbytes + other.nbytes if not one.children else 0)
+        advance(0 if one.children else one.nbytes + other.nbytes)
         stack.extend(reversed(list(_paired(one, other))))
+
+
+def _opened(entry: Entry, by_path: dict[str, Entry]) -> Entry:
+    """The entry at which the tree lists what is in this one: its first place."""
+    first = by_path.get(entry.shared) if entry.shared is not None else None
+    return first if first is not None and first.children else entry
 
 
 def _alone(one: Entry | None, other: Entry | None) -> Difference:

@@ -36,9 +36,7 @@ def _opens(entry: Entry) -> bool:
 
 def _row(entry: Entry) -> tuple[str, ...]:
     type_ = f"{entry.type} = {entry.value!r}" if entry.value is not None else entry.type
-    shape = (
-        str(entry.shape) if entry.shape is not None else f"{entry.length:,} values" if entry.length is not None else ""
-    )
+    shape = str(entry.shape) if entry.shape is not None else f"of {entry.length:,}" if entry.length is not None else ""
     size = f"= {entry.shared}" if entry.shared is not None else size_text(entry.nbytes) if entry.nbytes else ""
     return entry.path, type_, shape, entry.dtype or "", size
 

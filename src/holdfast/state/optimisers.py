@@ -100,7 +100,7 @@ def plan_optimiser(optimiser: Optimizer, value: Any, at: str, bonds: Bonds) -> P
     """An optimiser from a saved one or from its ``state_dict``."""
     saved = saved_from(value)
     if saved is None:
-        return refused(at, f"a {type_text(value)} in the file, an optimiser in the live object")
+        return refused(at, f"{type_text(value)} in the file, an optimiser in the live object")
     differences: list[str] = []
     state = state_for(optimiser, saved, at, bonds, differences)
     if differences:

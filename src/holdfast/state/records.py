@@ -144,8 +144,9 @@ def _tree_weights(value: Any) -> Weights:
         name, item, depth, inside = stack.pop()
         count += 1
         _limit(count, depth)
-        members = None if is_array(item) else _members(item)
-        if is_array(item):
+        array = is_array(item) and not (inside and isinstance(item, np.generic))
+        members = None if array else _members(item)
+        if array:
             weights.by_name[name] = item
         elif module_parts(item) is not None:
             weights.by_name |= {join(name, inner): tensor for inner, tensor in module_tensors(item)}

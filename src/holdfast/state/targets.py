@@ -45,7 +45,7 @@ def plan_plain(target: Any, saved: Any, at: str) -> Plan:
             return plan(target, saved, at)
     if callable(getattr(target, "load_state_dict", None)) and callable(getattr(target, "state_dict", None)):
         return plan_stateful(target, saved, at)
-    return refused(at, f"a {type_text(target)} cannot be filled in place; use load instead")
+    return refused(at, f"{type_text(target)} cannot be filled in place; use load instead")
 
 
 # -- arrays -----------------------------------------------------------------------------------------------------------
@@ -53,7 +53,7 @@ def plan_plain(target: Any, saved: Any, at: str) -> Plan:
 
 def plan_array(target: Any, saved: Any, at: str) -> Plan:
     if not is_array(saved):
-        return refused(at, f"a {type_text(saved)} in the file, an array in the live object")
+        return refused(at, f"{type_text(saved)} in the file, an array in the live object")
     difference = compare(spec_of(saved), spec_of(target))
     if not difference and not target.flags.writeable:
         difference = "the live array is read-only"
@@ -80,7 +80,7 @@ def plan_bits(target: Any, saved: Any, at: str) -> Plan:
     live, state = bits_of(target), bits_of(saved)
     kind = state.get("bit_generator") if isinstance(state, Mapping) else None
     if kind is None:
-        return refused(at, f"a {type_text(saved)} in the file, a random generator in the live object")
+        return refused(at, f"{type_text(saved)} in the file, a random generator in the live object")
     if kind != live["bit_generator"]:
         return refused(at, f"{kind} in the file, {live['bit_generator']} in the live object")
     return Plan(steps=[Step(lambda: set_bits(target, state), lambda: lambda: set_bits(target, live))])
@@ -105,7 +105,7 @@ def set_bits(target: Any, state: Any) -> None:
 def plan_random(target: random.Random, saved: Any, at: str) -> Plan:
     state = saved.getstate() if isinstance(saved, random.Random) else saved
     if not isinstance(state, list | tuple) or len(state) != 3 or state[0] != random.Random.VERSION:
-        return refused(at, f"a {type_text(saved)} in the file, a random generator in the live object")
+        return refused(at, f"{type_text(saved)} in the file, a random generator in the live object")
     whole = (state[0], tuple(state[1]), state[2])
     live = target.getstate()
     return Plan(steps=[Step(lambda: target.setstate(whole), lambda: lambda: target.setstate(live))])
@@ -126,7 +126,7 @@ def plan_stateful(target: Any, saved: Any, at: str) -> Plan:
     if isinstance(saved, Record):
         return _from_record(target, saved, at)
     if not isinstance(saved, Mapping):
-        return refused(at, f"a {type_text(saved)} in the file, a {type_text(target)} in the live object")
+        return refused(at, f"{type_text(saved)} in the file, {type_text(target)} in the live object")
     return Plan(steps=[load_step(target, saved)])
 
 

@@ -83,7 +83,7 @@ def plan_module(module: nn.Module, saved: Any, at: str, bonds: Bonds) -> Plan:
     weights, live = weights_of(saved), dict(module_tensors(module))
     if not weights.by_name and live:
         return refused(
-            at, f"a {type_text(saved)} without arrays in the file, a {type(module).__name__} in the live object"
+            at, f"{type_text(saved)} without arrays in the file, a {type(module).__name__} in the live object"
         )
     blocked = {name: reason for name, tensor in live.items() if (reason := obstacle(tensor))}
     match = match_weights(weights, module, {name: live[name] for name in live if name not in blocked}, at)
@@ -188,7 +188,7 @@ def _extra_step(module: nn.Module, state: Any) -> Step:
 
 def plan_tensor(tensor: Tensor, saved: Any, at: str) -> Plan:
     if not is_array(saved):
-        return refused(at, f"a {type_text(saved)} in the file, a tensor in the live object")
+        return refused(at, f"{type_text(saved)} in the file, a tensor in the live object")
     difference = obstacle(tensor) or compare(spec_of(saved), spec_of(tensor))
     return refused(at, difference) if difference else Plan(steps=[copy_step(tensor, saved)])
 
@@ -218,11 +218,10 @@ def as_tensor(array: Any) -> Tensor:
         array = array.astype(array.dtype.newbyteorder("="))
     if not array.flags.writeable or any(stride < 0 for stride in array.strides):
         array = array.copy()
-    dtype = getattr(torch, array.dtype.name, None)
-    if array.dtype.isbuiltin == 1 or not isinstance(dtype, torch.dtype):
+    if array.dtype.type.__module__ != "ml_dtypes":
         return torch.from_numpy(array)
     carrier = {1: np.uint8, 2: np.int16}[array.dtype.itemsize]
-    return torch.from_numpy(array.view(carrier)).view(dtype)
+    return torch.from_numpy(array.view(carrier)).view(getattr(torch, array.dtype.name))
 
 
 def plan_generator(generator: torch.Generator, saved: Any, at: str) -> Plan:
@@ -230,7 +229,7 @@ def plan_generator(generator: torch.Generator, saved: Any, at: str) -> Plan:
         saved = saved.get_state()
     live = generator.get_state()
     if not is_array(saved) or spec_of(saved)[:2] != spec_of(live)[:2]:
-        return refused(at, f"a {type_text(saved)} in the file, a generator on {generator.device} in the live object")
+        return refused(at, f"{type_text(saved)} in the file, a generator on {generator.device} in the live object")
     state = as_tensor(saved)
     return Plan(steps=[Step(lambda: _set_state(generator, state), lambda: lambda: _set_state(generator, live))])
 

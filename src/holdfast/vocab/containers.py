@@ -11,9 +11,9 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from holdfast.codec.rule import Fields, Filling, Items, Rule
-from holdfast.errors import FormatError, LimitError, UnsupportedError
+from holdfast.errors import FormatError, UnsupportedError
 from holdfast.vocab.julia import nothings, struct
-from holdfast.vocab.keys import burden, shown
+from holdfast.vocab.keys import hashed, savable, shown
 from holdfast.vocab.types import ANY, DICT, NOTHING, SET, base
 from holdfast.wire.values import MAX_KEY
 
@@ -71,22 +71,6 @@ def dict_struct(python: str, pairs: Iterable[tuple[Any, Any]]) -> Fields:
     fields["data"].label = _no_label
     fields["python"] = python
     return fields
-
-
-def savable(key: Any) -> Any:
-    """``key``, unless ``load`` would refuse it."""
-    reason = burden(key)
-    if reason:
-        raise UnsupportedError(f"{reason} cannot be saved")
-    return key
-
-
-def hashed(key: Any) -> Any:
-    """``key`` from a file, unless it is more than one should hash."""
-    reason = burden(key)
-    if reason:
-        raise LimitError(f"the file has {reason}")
-    return key
 
 
 def _no_label(_: Any) -> str:

@@ -66,13 +66,10 @@ def with_defaults(cls: type, attributes: Any) -> Any:
     """``attributes``, and the defaults of the fields that a dataclass got after the file was written."""
     if not is_dataclass(cls) or type(attributes) is not dict:
         return attributes
-    defaults = {}
-    for field_ in dataclass_fields(cls):
-        if field_.default is not MISSING:
-            defaults[field_.name] = field_.default
-        elif field_.default_factory is not MISSING and field_.name not in attributes:
-            defaults[field_.name] = field_.default_factory()
-    return defaults | attributes
+    missing = [item for item in dataclass_fields(cls) if item.name not in attributes]
+    plain = {item.name: item.default for item in missing if item.default is not MISSING}
+    made = {item.name: item.default_factory() for item in missing if item.default_factory is not MISSING}
+    return attributes | plain | made
 
 
 def filled_lower(body: Anatomy, contents: Contents, name: str) -> Callable[[Any], Fields]:

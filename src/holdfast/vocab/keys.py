@@ -7,6 +7,8 @@ at first, and only plain values are ever shown.
 
 from typing import Any, Final
 
+from holdfast.errors import LimitError, UnsupportedError
+
 MAX_KEY_DEPTH: Final = 100
 """Tuples inside tuples in one key."""
 MAX_KEY_PARTS: Final = 10_000
@@ -32,6 +34,22 @@ def burden(key: Any) -> str | None:
         if not tuples:
             return None
     return f"a key of tuples more than {MAX_KEY_DEPTH} deep"
+
+
+def savable(key: Any) -> Any:
+    """``key``, unless ``load`` would refuse it."""
+    reason = burden(key)
+    if reason:
+        raise UnsupportedError(f"{reason} cannot be saved")
+    return key
+
+
+def hashed(key: Any) -> Any:
+    """``key`` from a file, unless it is more than one should hash."""
+    reason = burden(key)
+    if reason:
+        raise LimitError(f"the file has {reason}")
+    return key
 
 
 def shown(value: Any, limit: int = 40) -> str:

@@ -101,6 +101,7 @@ def is_key(key: Any) -> bool:
 @cache
 def packaged_zones() -> frozenset[str]:
     """The keys in the package ``tzdata``, which is there where the system has no database."""
+
     from importlib.resources import files
 
     try:

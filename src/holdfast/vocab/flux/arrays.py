@@ -1,11 +1,12 @@
-"""Julia's arrays as the parameters of layers, on the same memory.
+"""Julia's arrays as the tensors of layers, on the same memory.
 
 Strategy: each array of a file becomes one tensor per load (``Options.made``), so weights that were tied stay tied, and an
-optimiser's state finds its parameters. Images' weights have Julia's axes reversed, which is the same memory; such a
-tensor is marked, so that it goes back as the plain Julia array that it was. A parameter of Tracker's era keeps the
-``TrackedArray`` around it.
+optimiser's state finds its parameters, whichever of them stands first (``when_made``). Weights of images have Julia's
+axes reversed, which is the same memory; such a tensor is marked, so that it goes back as the plain Julia array that it
+was. A ``TrackedArray`` (before Flux 0.10) or a wrapper such as ``Adjoint`` holds the tensor itself from then on.
 """
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -13,32 +14,54 @@ import torch
 from torch import Tensor, nn
 
 from holdfast.codec.rule import Options
-from holdfast.errors import FormatError
-from holdfast.julia.arrays import as_array
+from holdfast.errors import FormatError, UnsupportedError
+from holdfast.julia.arrays import WRAPPERS, as_array
 from holdfast.julia.types import type_name
 from holdfast.julia.values import Struct
+from holdfast.vocab.flux.eras import Load, Span, load_of, span
 
-TRACKED: Final = frozenset({"Tracker.TrackedArray", "Flux.Tracker.TrackedArray"})
+TRACKED: Final = {
+    "Flux.Tracker.TrackedArray": span(until="0.7.3"),
+    "Tracker.TrackedArray": span("0.8.0", "0.9.0"),
+}
+"""The type of a tracked array -> the versions of Flux that had it."""
+OLDEST_TRACKED: Final[Span] = span(until="0.5.3")
+"""When a ``Tracked`` had five fields: it held the array once more."""
+
 AXES: Final = "julia_axes"
 """Attribute of a tensor whose axes are Julia's in reverse: it is written as a plain Julia array."""
-ORIGIN: Final = "julia_origin"
-"""Attribute of a tensor that stands in a Julia struct (a TrackedArray, a transposed matrix): that struct."""
 
 
 def is_tracked(value: Any) -> bool:
     return isinstance(value, Struct) and type_name(value.type) in TRACKED
 
 
-def tensor_of(value: Any, options: Options, *, reverse: bool = False, parameter: bool = False) -> Any:
-    """The tensor of an array of the file; the same one each time that the same array is met."""
-    known = options.made.get(id(value))
-    if known is not None:
-        return known[1]
+def is_wrapper(value: Any) -> bool:
+    """Whether ``value`` is a Struct around an array: Adjoint, SubArray …"""
+    return isinstance(value, Struct) and type_name(value.type) in WRAPPERS and not is_tracked(value)
+
+
+# -- from the file ----------------------------------------------------------------------------------------------------
+
+
+def tensor_of(value: Any, options: Options, *, reverse: bool = False, parameter: bool = False) -> Tensor:
+    """The tensor of an array of the file; the same one each time that the same array is met.
+
+    Raises FormatError for what is no array of numbers.
+    """
     if is_tracked(value):
-        tensor = _untracked(value, options, reverse, parameter)
-    else:
-        tensor = _fresh(value, options, reverse, parameter)
-    options.made[id(value)] = (value, tensor)
+        return _untracked(value, options, reverse, parameter)
+    known = options.made.get(id(value))
+    tensor = known[1] if known is not None else None
+    if tensor is None or (parameter and not isinstance(tensor, nn.Parameter)):
+        fresh = value if tensor is None else tensor
+        if is_wrapper(fresh):
+            tensor = _unwrapped(fresh, options, reverse, parameter)
+        else:
+            tensor = _fresh(fresh, options, reverse, parameter)
+        options.made[id(value)] = (value, tensor)
+    for take in load_of(options).waiting.pop(id(value), ()):
+        take(tensor)
     return tensor
 
 
@@ -46,46 +69,129 @@ def _fresh(value: Any, options: Options, reverse: bool, parameter: bool) -> Tens
     if isinstance(value, Tensor):
         tensor = value
     else:
-        array = as_array(value)
-        if array.dtype == object or array.dtype.names:
-            raise FormatError(f"a weight is {value!r:.60}, not numbers")
-        tensor = _on(array.T if reverse else array).to(options.device)
+        tensor = on_memory(numbers(value)).to(options.device)
+        tensor = reversed_axes(tensor) if reverse else tensor
+    return _finished(tensor, reverse, parameter)
+
+
+def _finished(tensor: Tensor, reverse: bool, parameter: bool) -> Tensor:
     if parameter and not isinstance(tensor, nn.Parameter):
         tensor = nn.Parameter(tensor, requires_grad=tensor.is_floating_point() or tensor.is_complex())
-    if reverse:
-        setattr(tensor, AXES, "reversed")
-    if isinstance(value, Struct):
-        setattr(tensor, ORIGIN, value)
-    return tensor
+    return mark(tensor) if reverse else tensor
 
 
-def _on(array: np.ndarray[Any, Any]) -> Tensor:
+def numbers(value: Any) -> np.ndarray[Any, Any]:
+    """The elements of an array of the file. Raises FormatError for other elements than numbers."""
+    try:
+        array = as_array(value)
+    except UnsupportedError as error:
+        raise FormatError(error.message) from None
+    if array.dtype == object or array.dtype.names:
+        raise FormatError(f"a weight is {value!r:.60}, not an array of numbers")
+    return array
+
+
+def on_memory(array: np.ndarray[Any, Any]) -> Tensor:
+    """A tensor on the memory of ``array``, where torch can use that."""
     if not array.flags.writeable or any(stride < 0 for stride in array.strides):
         array = array.copy()
-    return torch.from_numpy(array)
+    if array.dtype.name == "bfloat16":
+        return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+    try:
+        return torch.from_numpy(array)
+    except TypeError:
+        raise FormatError(f"a weight of {array.dtype} is of a type that torch lacks") from None
 
 
 def _untracked(value: Struct, options: Options, reverse: bool, parameter: bool) -> Tensor:
-    """The parameter inside a TrackedArray (tracker, data, grad); the struct now holds the parameter itself."""
-    array = value[1]
-    tensor: Tensor = tensor_of(array, options, reverse=reverse, parameter=parameter)
-    value[1] = tensor
-    tracker = value[0]
-    if isinstance(tracker, Struct) and len(tracker) == 5 and tracker[3] is array:  # before Tracker.jl, twice in the file
-        tracker[3] = tensor
-    setattr(tensor, ORIGIN, value)
+    """The tensor inside a TrackedArray (tracker, data, grad); the struct now holds that itself."""
+    if len(value) != 3 or not isinstance(value[0], Struct):
+        raise FormatError(f"a {type_name(value.type)} has {len(value)} fields; layouts with 3 are known")
+    tracker, array = value[0], value[1]
+    load_of(options).era.narrow(TRACKED[type_name(value.type)])
+    tensor = value[1] = tensor_of(array, options, reverse=reverse, parameter=parameter)
+    if len(tracker) == 5:
+        load_of(options).era.narrow(OLDEST_TRACKED)
+        if tracker[3] is array:
+            tracker[3] = tensor
     return tensor
 
 
-def julia_array(tensor: Tensor, *, reverse: bool = False) -> Any:
-    """What stands for ``tensor`` in a Julia struct: itself, or the struct around it that it came in."""
-    if reverse:
+def _unwrapped(value: Struct, options: Options, reverse: bool, parameter: bool) -> Tensor:
+    """The tensor of a wrapper: a view of its parent's memory, where there is one; the struct holds the parent's tensor."""
+    view = numbers(value)
+    parent = value[0]
+    if isinstance(parent, np.ndarray) and parent.size and view.dtype == parent.dtype:
+        base = tensor_of(parent, options, parameter=parameter)
+        value[0] = base
+        place = (view.ctypes.data - parent.ctypes.data) // parent.itemsize
+        strides = [stride // view.itemsize for stride in view.strides]
+        if np.may_share_memory(view, parent) and min(strides, default=0) >= 0:
+            tensor = base.detach().as_strided(view.shape, strides, base.storage_offset() + place)
+            return _finished(reversed_axes(tensor) if reverse else tensor, reverse, parameter)
+    return _fresh(view, options, reverse, parameter)
+
+
+def when_made(value: Any, options: Options, take: Callable[[Tensor], None]) -> None:
+    """Call ``take`` with the tensor of an array as soon as a layer makes one; at once if there is one already."""
+    array = value[1] if is_tracked(value) else value
+    if isinstance(array, Tensor):
+        take(array)
+    elif id(array) in options.made:
+        take(options.made[id(array)][1])
+    else:
+        load: Load = load_of(options)
+        # The array is kept beside what waits, so that its id stays its own.
+        load.waiting.setdefault(id(array), []).append(lambda tensor, kept=array: take(tensor))
+
+
+# -- to the file ------------------------------------------------------------------------------------------------------
+
+
+def mark(tensor: Tensor) -> Tensor:
+    """Say of ``tensor`` that its axes are Julia's in reverse. One axis is the same in both."""
+    if tensor.dim() > 1:
         setattr(tensor, AXES, "reversed")
-    origin = getattr(tensor, ORIGIN, None)
-    if origin is None:
-        return tensor
-    if is_tracked(origin):
-        return origin
-    array = as_array(origin)
-    here = (tensor.data_ptr(), tuple(tensor.shape)) == (array.__array_interface__["data"][0], array.shape)
-    return origin if here else tensor
+    return tensor
+
+
+def is_reversed(tensor: Tensor) -> bool:
+    return getattr(tensor, AXES, "") == "reversed"
+
+
+def reversed_axes(tensor: Tensor) -> Tensor:
+    """The same memory with its axes in the opposite order."""
+    return tensor.permute(*reversed(range(tensor.dim())))
+
+
+def julia_array(tensor: Tensor, was: Any = None, *, same: bool = True, reverse: bool = False) -> Any:
+    """What stands for ``tensor`` in a Julia struct: the struct around it that it came in, or itself.
+
+    ``was`` is what the file had there, ``same`` whether that is of this very tensor.
+    """
+    if reverse:
+        mark(tensor)
+    if is_tracked(was):
+        return was if same and _holds(was[1], tensor) else tracked_again(was, tensor)
+    if is_wrapper(was) and same and isinstance(was[0], Tensor) and was[0].dtype == tensor.dtype:
+        shared = was[0].untyped_storage().data_ptr() == tensor.untyped_storage().data_ptr()
+        return was if shared else tensor
+    return tensor
+
+
+def _holds(inside: Any, tensor: Tensor) -> bool:
+    return inside is tensor
+
+
+def tracked_again(was: Struct, tensor: Tensor) -> Any:
+    """A new TrackedArray like ``was`` around another tensor, with no gradient yet."""
+    from holdfast.vocab.flux.types import array_type, julia_type
+
+    inner = array_type(tensor)
+    element, ndim = inner.params[0], inner.params[1]
+    gradient = torch.zeros_like(tensor.detach())
+    gradient = mark(gradient) if is_reversed(tensor) else gradient
+    tracker: Struct = was[0]
+    fields = [*tracker.data[:3], *([tensor] if len(tracker) == 5 else []), gradient]
+    around = Struct(julia_type(tracker.type.name, (inner,)), fields)
+    return Struct(julia_type(was.type.name, (element, ndim, inner)), [around, tensor, gradient])

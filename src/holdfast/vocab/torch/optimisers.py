@@ -99,13 +99,20 @@ def lift_optimiser(cls: type, attributes: Attributes, known: bool) -> Callable[[
         level = yield value
         fill(value, level["state"])
         attributes.give(value, named_parts(level["state"], "attributes"))
-        if known:  # the class's own: what older versions of torch did not write yet
-            held = {name: vars(value)[name] for name in ("defaults", "state", "param_groups")}
-            cls.__setstate__(value, held)  # type: ignore[attr-defined]
+        if known:
+            catch_up(cls, value)
         if isinstance(value, LBFGS):
             value._params, value._numel_cache = value.param_groups[0]["params"], None
 
     return lift
+
+
+def catch_up(cls: Any, value: Any) -> None:
+    """Let torch's own class add what an older version of it did not write yet."""
+    held = {"defaults": dict(value.defaults), "state": value.state, "param_groups": value.param_groups}
+    defaults = value.defaults  # where it would add something for versions of itself that are long gone
+    cls.__setstate__(value, held)
+    value.defaults = defaults
 
 
 def fill(value: Any, state: Any) -> None:
@@ -184,6 +191,15 @@ def lift_scaler(level: Fields) -> GradScaler:
         states: Any = defaultdict(_refresh_per_optimizer_state)
         vars(value).update(numbers, _scale=None, _growth_tracker=None, _per_optimizer_states=states)
     return value
+
+
+def required_rules() -> list[Rule]:
+    """What stands in an optimiser's defaults for an option that each group must give."""
+    required = getattr(torch.optim.optimizer, "required", None)
+    name = "torch.optim.optimizer.required"
+    lower = Fields(tag="python", type=name)
+    kinds = () if required is None else (type(required),)
+    return [Rule("python", name, kinds, lambda value: Fields(lower), lambda level: required, identity=False)] if kinds else []
 
 
 SCALER: Final = Rule("python", "torch.amp.GradScaler", (GradScaler,), lower_scaler, lift_scaler)

@@ -7,10 +7,10 @@ as many type parameters; where several are left, the era of the file decides (se
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
-from holdfast.errors import FormatError
-from holdfast.vocab.flux.eras import Span, Version, span
+from holdfast.errors import FormatError, UnsupportedError
+from holdfast.vocab.flux.eras import TODAY, Span, Version, span
 
 Read = Callable[[Any], Any]
 
@@ -96,21 +96,39 @@ class Layout:
             )
         return found
 
-    def today(self, layer: Any, wanted: Version) -> Row | None:
-        """The newest row, not newer than ``wanted``, that can say all that the layer holds; None where there is none."""
-        return next((r for r in reversed(self.rows) if r.span.since <= wanted and self.says_all(r, layer)), None)
-
-    def says_all(self, form: Row, layer: Any) -> bool:
-        """Whether the fields of ``form`` leave nothing of the layer out."""
-        left = [name for name in self.kinds if name not in form.fields]
-        return all(self.value(layer, name) in (None, False) for name in left if name in self.optional)
-
-    @property
-    def optional(self) -> frozenset[str]:
-        """Fields that only some rows have."""
-        every = [set(each.fields) for each in self.rows]
-        return frozenset(set().union(*every) - set.intersection(*every)) if every else frozenset()
-
     def value(self, layer: Any, name: str) -> Any:
         """A field of a layer."""
         return self.read[name](layer) if name in self.read else getattr(layer, name)
+
+    def newest(self, layer: Any, wanted: Version = TODAY) -> Row:
+        """The newest row up to Flux ``wanted`` that can say all that the layer holds.
+
+        Raises UnsupportedError where there is none.
+        """
+        values = {name: self.value(layer, name) for name in self.kinds}
+        for form in reversed(self.rows):
+            left = self.kinds.keys() - set(form.fields)
+            if (
+                form.span.since <= wanted
+                and (form.fits is None or form.fits(values))
+                and all(blank(name, values[name]) for name in left)
+            ):
+                return form
+        wrote = ".".join(map(str, wanted))
+        raise UnsupportedError(f"Flux {wrote} has no {self.name} that holds what this one does: {layer!r:.200}")
+
+
+BLANK: Final[dict[str, Read]] = {
+    "groups": lambda groups: groups == 1,
+    "dilation": lambda sizes: set(sizes) <= {1},
+    "outpad": lambda sizes: not any(sizes),
+    "affine": lambda affine: affine is True,
+    "track_stats": lambda track_stats: track_stats is True,
+    **dict.fromkeys(("channels", "size", "rng", "h0", "c0"), lambda value: True),
+}
+"""Values of fields that a row may leave out: what it meant without them, or what others say too."""
+
+
+def blank(name: str, value: Any) -> bool:
+    """Whether nothing is lost when a struct has no such field."""
+    return BLANK[name](value) if name in BLANK else value is None or value is False
