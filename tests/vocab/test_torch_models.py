@@ -5,20 +5,24 @@ import copy
 import functools
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 from torch.nn.utils import parametrizations, prune
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from holdfast.codec.lower import lower
 from holdfast.errors import FormatError, HoldfastError, UnsupportedError, UntrustedError
-from holdfast.vocab import vocabulary
+from holdfast.vocab import classes, vocabulary
 from holdfast.wire.read import read_document
 from through_memory import again, lifted, loaded, saved
+
+Item = TypeVar("Item")
 
 
 class Block(nn.Module):
@@ -62,6 +66,12 @@ class Attacked(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x
+
+
+class Box(nn.Module, Generic[Item]):
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
 
 
 class OwnDirections(nn.Module):
@@ -120,6 +130,18 @@ def test_a_class_with_its_own_directions() -> None:
     assert again(OwnDirections(7), [OwnDirections]).width == 7
 
 
+def test_a_registered_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(classes, "REGISTERED", {})
+    classes.register(Attacked, name="nets.Attacked")
+    model = Attacked()
+    model.register_forward_hook(lambda *_: None)
+    with pytest.raises(UnsupportedError, match="forward hook"):
+        saved(model)
+    data = saved(Attacked())
+    assert read_document(data).document["x"]["type"] == "nets.Attacked"
+    assert loaded(data).size == 3
+
+
 def test_tied_weights_are_written_once() -> None:
     tied = nn.Sequential(nn.Linear(256, 256), nn.Linear(256, 256))
     tied[1].weight = tied[0].weight
@@ -133,6 +155,26 @@ def test_one_module_in_two_places() -> None:
     layer = nn.Linear(2, 2)
     other = again({"model": nn.Sequential(layer, nn.ReLU(), layer), "head": layer})
     assert other["model"][0] is other["model"][2] is other["head"]
+
+
+def test_a_state_dict_with_its_versions() -> None:
+    state = nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 2)).state_dict()
+    other = again(state)
+    assert type(other) is type(state)
+    assert list(other) == list(state)
+    assert other._metadata == state._metadata
+    assert all(map(torch.equal, other.values(), state.values()))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_compile_in_place_is_to_be_called_again() -> None:
+    model = nn.Linear(2, 2)
+    model.compile()
+    assert again(model)._compiled_call_impl is None
+
+
+def test_a_generic_module() -> None:
+    assert again(Box[int](3), [Box]).size == 3
 
 
 def test_a_module_that_knows_its_parent() -> None:
@@ -171,6 +213,41 @@ def test_an_averaged_model(decay: float) -> None:
         model.update_parameters(net)
     assert torch.equal(other.module.weight, twin.module.weight)
     assert other.n_averaged == 2
+
+
+def trees(layers: list[nn.Module]) -> st.SearchStrategy[nn.Module]:
+    """Containers of containers; the same layer may stand in several places."""
+    leaves = st.sampled_from(layers)
+    names = st.text(st.sampled_from("abé_ 1"), min_size=1, max_size=3).filter(
+        lambda name: not hasattr(nn.ModuleDict, name)
+    )
+    return st.recursive(
+        leaves,
+        lambda inner: st.one_of(
+            st.lists(inner, max_size=3).map(lambda some: nn.Sequential(*some)),
+            st.lists(inner, max_size=3).map(nn.ModuleList),
+            st.dictionaries(names, inner, max_size=3).map(nn.ModuleDict),
+        ),
+        max_leaves=8,
+    )
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_any_tree_of_modules(data: st.DataObject) -> None:
+    tied = nn.Linear(2, 3)
+    tied.bias = nn.Parameter(tied.weight.detach()[:, 0])
+    tree = data.draw(trees([tied, nn.Linear(3, 2), nn.BatchNorm1d(2).eval(), nn.GRU(2, 2), nn.ReLU()]))
+    other = again(tree)
+    assert repr(other) == repr(tree)
+    one, two = (
+        [*m.named_parameters(remove_duplicate=False), *m.named_buffers(remove_duplicate=False)] for m in (tree, other)
+    )
+    assert [name for name, _ in one] == [name for name, _ in two]
+    assert all(torch.equal(a, b) for (_, a), (_, b) in zip(one, two, strict=True))
+    assert [m.training for m in tree.modules()] == [m.training for m in other.modules()]
+    assert len(list(other.parameters())) == len(list(tree.parameters()))
+    assert saved(other) == saved(tree)
 
 
 # -- what is refused, and where ---------------------------------------------------------------------------------------

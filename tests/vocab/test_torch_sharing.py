@@ -174,6 +174,18 @@ def test_bools_in_foreign_bytes() -> None:
         lifted(read_document(saved([whole, whole.view(torch.bool)[2:4]])).document)
 
 
+def test_a_view_of_very_many_elements() -> None:
+    """Elements that lie on each other cost nothing, and are not counted one by one."""
+    flags = torch.zeros(8, dtype=torch.uint8)
+    for dtype, size in (("uint8", [2**62]), ("bool", [2**62]), ("bool", [2**31, 2**31])):
+        document = read_document(saved([flags, flags[2:4]])).document
+        document["x"][1].update(dtype=dtype, size=size, strides=[0] * len(size))
+        assert lifted(document)[1].shape == tuple(size)
+    document["x"][1].update(size=[2**40, 2**40])
+    with pytest.raises(FormatError):
+        lifted(document)
+
+
 def test_a_view_of_itself() -> None:
     document = read_document(saved([X[:100], X[10:20]])).document
     document["_backrefs"].append(document["x"][1])

@@ -278,6 +278,14 @@ def test_a_scaler_goes_on() -> None:
     assert other.get_scale() == 32.0
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning")
+@pytest.mark.parametrize("make", optimisers.SCALERS.values(), ids=str)
+def test_every_kind_of_scaler(make: Any) -> None:
+    scaler = make()
+    assert type(again(scaler)) is make
+    assert again(scaler).state_dict() == scaler.state_dict()
+
+
 def test_scalers_that_are_off_or_half_way() -> None:
     assert not again(torch.amp.GradScaler("cpu", enabled=False)).is_enabled()
     scaler = torch.amp.GradScaler("cpu")

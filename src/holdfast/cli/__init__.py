@@ -46,10 +46,6 @@ class Command(click.Group):
     def _code(self, args: Sequence[str] | None, prog_name: str, extra: dict[str, Any]) -> int:
         try:
             result = super().main(args, prog_name, **extra)
-            sys.stdout.flush()
-        except BrokenPipeError:
-            _drop_output()
-            return PIPE_CLOSED
         except (KeyboardInterrupt, click.Abort):
             return INTERRUPTED
         except click.ClickException as error:
@@ -63,6 +59,16 @@ class Command(click.Group):
             return UNREADABLE
         return result if isinstance(result, int) else 0
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run what was asked for, until the end or until nobody reads any more (``holdfast ls … | head``)."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the last flush, at exit
+            return PIPE_CLOSED
+        return result
+
 
 def _hint(error: click.ClickException) -> str:
     """Where to read how a command is used."""
@@ -70,12 +76,9 @@ def _hint(error: click.ClickException) -> str:
     return f" Try '{context.command_path} --help'." if context else ""
 
 
-def _drop_output() -> None:
-    """Nobody reads any more (``holdfast ls … | head``): let the last flush, at exit, go nowhere."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-@click.group(cls=Command, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    "holdfast", cls=Command, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(__version__, message="holdfast %(version)s")
 @click.pass_context
 def main(context: click.Context) -> None:

@@ -37,8 +37,10 @@ def array_of(node: Document, dtype: str | None, resolve: Resolve, backrefs: list
             found = _lifted({key: node[key] for key in node.keys() & NUMPYS} | {kind: "numpy.ndarray"}, backrefs)
             return found if isinstance(found, np.ndarray) else None
         found = _lifted({key: node[key] for key in node.keys() & JULIAS}, backrefs)
-        array = np.asarray(found) if isinstance(found, np.ndarray | Struct | Array) else None
-        return array if array is None or dtype in (None, array.dtype.name) else array.view(NAMED[str(dtype)])
+        array = np.asarray(found) if isinstance(found, np.ndarray | Struct | Array) else np.empty(0, object)
+        if array.dtype.hasobject:
+            return None
+        return array if dtype in (None, array.dtype.name) else array.view(NAMED[str(dtype)])
     except MISFITS:
         return None
 

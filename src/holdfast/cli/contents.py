@@ -32,6 +32,10 @@ class Contents:
         """What the file holds at ``entry``."""
         return self.documents[id(entry)]
 
+    def again(self, entry: Entry) -> bool:
+        """Whether ``entry`` is the very object that already stands elsewhere, and not only on the same memory."""
+        return entry.shared is not None and self.document(entry) is self.document(self.tree.find(entry.shared))
+
     def array(self, entry: Entry) -> NdArray | None:
         """The array at ``entry``, or None where there is none, or none that NumPy has."""
         node = self.documents.get(id(entry))

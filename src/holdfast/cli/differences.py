@@ -119,11 +119,19 @@ def _elements(a: Contents, b: Contents, one: Entry, other: Entry) -> Iterator[Di
 
 def _same(a: Contents, b: Contents, one: Entry, other: Entry) -> bool:
     """Whether two values are equal, by what the file holds where the tree shows only a part of it."""
-    if one.value is not None or other.value is not None:
-        texts = isinstance(one.value, str) and isinstance(other.value, str)
-        return _equal(a.raw(one), b.raw(other)) if texts else _equal(one.value, other.value)
+    if not _equal(one.value, other.value):
+        return False
+    if one.value is not None and not isinstance(one.value, str):
+        return True
     left, right = a.raw(one), b.raw(other)
-    return one.length == other.length and (left is None or right is None or same_value(left, right))
+    if left is None or right is None:
+        return _unopened(one) == _unopened(other)
+    return same_value(left, right)
+
+
+def _unopened(entry: Entry) -> bool:
+    """Whether the tree only says how many values are in it."""
+    return bool(entry.length) and not entry.children
 
 
 def _equal(one: Any, other: Any) -> bool:

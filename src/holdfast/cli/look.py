@@ -121,7 +121,7 @@ def _styled(contents: Contents, entry: Entry, before: str, values: bool) -> Styl
 
 
 def _figures(contents: Contents, entry: Entry, values: bool) -> dict[str, Any]:
-    array = contents.array(entry) if values else None
+    array = contents.array(entry) if values and not contents.again(entry) else None
     return figures(array) if array is not None else {}
 
 

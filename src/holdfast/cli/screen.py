@@ -99,7 +99,8 @@ def _aligned(rows: Sequence[Sequence[str]], right: Sequence[bool]) -> Iterator[s
 
 def say_json(value: Any) -> None:
     """Print ``value`` as one JSON document. NaN and infinities, which JSON lacks, are texts."""
-    sys.stdout.write(json.dumps(_plain(value), indent=2, default=_text) + "\n")
+    text = json.dumps(_plain(value), indent=2, default=_text) + "\n"
+    sys.stdout.writelines(text.splitlines(keepends=True))  # one long write may end half done when the pipe closes
 
 
 def _plain(value: Any) -> Any:

@@ -215,34 +215,51 @@ class Embedding(nn.Module):
     """A vector for each word of a vocabulary, looked up by number or by a one-hot row.
 
     ``Embedding(26, 4)``: 26 words, 4 features. Words count from 0 here, as everything in Python: Julia's word 1 is 0.
-    ``weight`` is ``(out, in)``, Julia's, so a word is a column, and its numbers lie together in memory.
+    ``weight`` is ``(out, in)``, Julia's, so a word is a column, and its numbers lie together in memory. The word
+    ``padding_idx`` gives zeros, and no gradient.
 
     >>> layer = Embedding(26, 4)
     >>> layer, layer(torch.tensor([[0, 3, 25]])).shape
     (Embedding(26, 4), torch.Size([1, 3, 4]))
     """
 
-    def __init__(self, *sizes: Any, init: Init = randn32, generator: torch.Generator | None = None) -> None:
+    def __init__(
+        self,
+        *sizes: Any,
+        init: Init = randn32,
+        padding_idx: int | None = None,
+        generator: torch.Generator | None = None,
+    ) -> None:
         super().__init__()
         dims, _ = _sizes_and_activation(sizes, "Embedding(in, out)")
         if len(dims) != 2:
             raise MismatchError(f"Embedding needs two sizes, in and out, not {dims}")
         self.weight = parameter(_drawn(init, dims[::-1], generator))
+        self.padding_idx = padding_idx
+        if padding_idx is not None:
+            with torch.no_grad():
+                self.weight[:, padding_idx] = 0
 
     @classmethod
-    def of(cls, weight: Tensor) -> Self:
-        """The layer around ``weight`` (out, in)."""
+    def of(cls, weight: Tensor, padding_idx: int | None = None) -> Self:
+        """The layer around ``weight`` (out, in); the word ``padding_idx`` (from 0) gives zeros, whatever its column."""
         layer = cls.__new__(cls)
         nn.Module.__init__(layer)
-        layer.weight = parameter(weight)
+        layer.weight, layer.padding_idx = parameter(weight), padding_idx
         return layer
 
     def forward(self, x: Tensor | int) -> Tensor:
         """Whole numbers ``(…)`` or booleans ``(…, in)`` to ``(…, out)``."""
-        return _looked_up(self.weight, torch.as_tensor(x, device=self.weight.device))
+        x = torch.as_tensor(x, device=self.weight.device)
+        found = _looked_up(self.weight, x)
+        if self.padding_idx is None:
+            return found
+        padding = x[..., self.padding_idx] if x.dtype == torch.bool else x == self.padding_idx
+        return found * ~padding.unsqueeze(-1)
 
     def __repr__(self) -> str:
-        return f"Embedding({self.weight.shape[1]}, {self.weight.shape[0]})"
+        padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
+        return f"Embedding({self.weight.shape[1]}, {self.weight.shape[0]}{padding})"
 
 
 class EmbeddingBag(nn.Module):

@@ -3,7 +3,7 @@
 On ``(batch, channels, …)``: each takes mean and variance over other axes, divides by ``sqrt(variance + eps)``, then
 scales by ``gamma`` and shifts by ``beta`` (where ``affine``), then applies the activation. In train mode the statistics
 are the batch's own and, with ``track_stats``, ``mean`` and ``var`` move towards them by ``momentum`` (the variance with
-Bessel's correction); in test mode those are used. Every version from 0.6 to today computes this same thing; only the
+Bessel's correction); in test mode those are used. Every version from 0.7 to today computes this same thing; only the
 order and number of fields changed. Source: Flux.jl src/layers/normalise.jl.
 """
 
@@ -161,7 +161,8 @@ class Normalising(Switched):
 class BatchNorm(Normalising):
     """Flux's ``BatchNorm(channels, λ)``: statistics of each channel over the batch and the spatial axes.
 
-    Source: Ioffe and Szegedy, 2015.
+    Until Flux 0.6 it remembered deviations in place of variances, without ``eps`` in test mode: ``deviations`` is True
+    for files of that time, and ``var`` then holds deviations. Source: Ioffe and Szegedy, 2015.
 
     >>> layer = BatchNorm(3)
     >>> layer(torch.randn(50, 3)).mean(0).abs().max().item() < 1e-5
@@ -170,11 +171,26 @@ class BatchNorm(Normalising):
     BatchNorm(3)
     """
 
+    deviations = False
+
     def forward(self, x: Tensor) -> Tensor:
         """``(batch, channels)`` or ``(batch, channels, …)``, unchanged in shape. Raises MismatchError."""
         x = self._checked(x, 2)
         count = x.numel() // max(1, self.channels)
+        if self.deviations and self.mean is not None and self.var is not None:
+            return self.activation(self._by_deviation(x, self.mean, self.var, count))
         return self.activation(self._normalised(torch.batch_norm, x, self.gamma, self.beta, count))
+
+    def _by_deviation(self, x: Tensor, mean: Tensor, deviation: Tensor, count: int) -> Tensor:
+        """As Flux did until 0.6: ``deviation`` is remembered with Bessel's correction of a variance."""
+        if not self.trains:
+            return F.batch_norm(x, mean, deviation.square(), self.gamma, self.beta, eps=0.0)
+        with torch.no_grad():
+            axes = (0, *range(2, x.dim()))
+            own = (x.var(axes, correction=0) + self.eps).sqrt() * count / (count - 1)
+            mean += self.momentum * (x.mean(axes) - mean)
+            deviation += self.momentum * (own - deviation)
+        return F.batch_norm(x, None, None, self.gamma, self.beta, True, eps=self.eps)
 
 
 class InstanceNorm(Normalising):

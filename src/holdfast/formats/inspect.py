@@ -28,23 +28,16 @@ class _Open:
     seen: Seen
     members: Iterator[tuple[str | int, str, Any]]
     children: list[Entry] = field(default_factory=list)
-    shared: str | None = None
 
     def close(self) -> Entry:
-        seen = self.seen
-        nbytes = seen.nbytes + sum(child.nbytes for child in self.children)
-        return Entry(
-            self.name,
-            self.path,
-            seen.type,
-            seen.shape,
-            seen.dtype,
-            nbytes,
-            tuple(self.children),
-            self.shared,
-            value=seen.value,
-            length=seen.length,
-        )
+        return _entry(self.name, self.path, self.seen, children=tuple(self.children))
+
+
+def _entry(
+    name: str | int, path: str, seen: Seen, *, children: tuple[Entry, ...] = (), shared: str | None = None
+) -> Entry:
+    nbytes = seen.nbytes + sum(child.nbytes for child in children) if children else seen.nbytes
+    return Entry(name, path, seen.type, seen.shape, seen.dtype, nbytes, children, shared, seen.value, seen.length)
 
 
 @cache
@@ -77,9 +70,15 @@ def _walk(describer: Describer, top: Seen) -> Entry:
             node, path = describer.resolve(reference), entry.path + segment
             if id(node) in places:
                 entry.children.append(_again(name, path, *places[id(node)]))
-            else:
-                stack.append(_first(describer, name, path, node, places))
+                continue
+            seen = describer.describe(node)
+            if not seen.single:
+                places[id(node)] = path, seen
+            if seen.members:
+                stack.append(_Open(name, path, seen, iter(seen.members)))
                 break
+            shared = _standing(describer, path, seen, places) if seen.base is not None else None
+            entry.children.append(_entry(name, path, seen, shared=shared))
         else:
             stack.pop()
             if not stack:
@@ -87,20 +86,15 @@ def _walk(describer: Describer, top: Seen) -> Entry:
             stack[-1].children.append(entry.close())
 
 
-def _first(describer: Describer, name: str | int, path: str, node: Any, places: Places) -> _Open:
-    seen = describer.describe(node)
-    opened = _Open(name, path, seen, iter(seen.members))
-    if not seen.single:
-        places[id(node)] = path, seen
-    if seen.base is not None:
-        base = describer.resolve(seen.base)
-        if id(base) in places:
-            opened.shared = places[id(base)][0]
-        else:
-            memory = describer.describe(base)
-            places[id(base)] = path, memory
-            seen.nbytes = memory.nbytes
-    return opened
+def _standing(describer: Describer, path: str, view: Seen, places: Places) -> str | None:
+    """Where the memory is that a view stands on; None when it is first met here, and so counts here."""
+    base = describer.resolve(view.base)
+    if id(base) in places:
+        return places[id(base)][0]
+    memory = describer.describe(base)
+    places[id(base)] = path, memory
+    view.nbytes = memory.nbytes
+    return None
 
 
 def _again(name: str | int, path: str, first: str, seen: Seen) -> Entry:

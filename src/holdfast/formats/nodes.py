@@ -73,9 +73,9 @@ class Nodes:
     def julia_type(self, node: Any, depth: int = 4) -> str:
         """A Julia type as Julia writes it, without going deep.
 
-        >>> from holdfast.vocab.types import ANY, base
-        >>> Nodes([], Vocabulary()).julia_type(base("Dict", ANY, ANY))
-        'Dict{Any,Any}'
+        >>> number = {"tag": "datatype", "name": ["Core", "Float32"], "params": []}
+        >>> Nodes([], Vocabulary()).julia_type({"tag": "datatype", "name": ["Core", "Array"], "params": [number, 2]})
+        'Array{Float32,2}'
         """
         node = self.resolve(node)
         if type(node) in (int, Int32):

@@ -31,7 +31,7 @@ def as_array(value: Any) -> NdArray:
         return np.arange(value.start, value.stop, value.step)
     wrapper = WRAPPERS.get(type_name(value.type)) if isinstance(value, Struct) else None
     if wrapper is None:
-        raise UnsupportedError(f"{value!r:.100} is not an array that NumPy has")
+        raise UnsupportedError(f"{type(value).__name__} is not an array that NumPy has")
     return wrapper(value)
 
 
@@ -46,9 +46,11 @@ def _elements(array: Array) -> NdArray:
         return _objects(array.data).reshape(array.size, order="F")
     read = ELEMENTS.get(type_name(array.type))
     if read is None and not array.data:
-        return _objects([array.type] * int(np.prod(array.size))).reshape(array.size, order="F")
+        single: Any = np.empty((), dtype=object)
+        single[()] = None if type_name(array.type) == "Nothing" else array.type
+        return np.broadcast_to(single, array.size)  # no bytes in the file, none in memory
     if read is None:
-        raise UnsupportedError(f"the fields of {array.type!r} are not in the file: its elements are raw bytes")
+        raise UnsupportedError(f"the fields of {type_name(array.type)} are not in the file: its elements are raw bytes")
     return read(array).reshape(array.size, order="F")
 
 
@@ -76,7 +78,7 @@ def _pairs(array: Array) -> NdArray:
     """Complex and Rational of a bits type: two numbers each, kept as a structured array of two fields."""
     inner = dtype_of(array.type.params[0])
     if inner is None:
-        raise UnsupportedError(f"the elements of {array!r} are of a type that NumPy lacks")
+        raise UnsupportedError(f"the elements of {type_name(array.type)} are of a type that NumPy lacks")
     names = ("re", "im") if type_name(array.type) == "Base.Complex" else ("num", "den")
     return np.frombuffer(array.data, np.dtype([(name, inner) for name in names]))
 
@@ -137,7 +139,7 @@ def _reshaped(struct: Struct) -> NdArray:
 def _reinterpreted(struct: Struct) -> NdArray:
     parent, dtype = as_array(struct[0]), dtype_of(struct.type.params[0])
     if dtype is None:
-        raise UnsupportedError(f"{struct.type.params[0]!r} is a type that NumPy lacks")
+        raise UnsupportedError(f"{type_name(struct.type.params[0])} is a type that NumPy lacks")
     return np.asfortranarray(parent).T.view(dtype).T
 
 

@@ -6,6 +6,7 @@ is looked up by a name from a file.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from reprlib import Repr
 from typing import Any
 
 import numpy as np
@@ -102,9 +103,20 @@ class DataType:
         self.params: Any = params if isinstance(params, np.ndarray) else list(params)
 
     def __eq__(self, other: object) -> bool:
-        if self is other:
-            return True
-        return isinstance(other, DataType) and self.name == other.name and list(self.params) == list(other.params)
+        pairs, met = [(self, other)], set[tuple[int, int]]()
+        while pairs:  # a type may stand many times in another, and in itself
+            a, b = pairs.pop()
+            if a is b or (id(a), id(b)) in met:
+                continue
+            met.add((id(a), id(b)))
+            if not (isinstance(a, DataType) and isinstance(b, DataType)):
+                if a != b:
+                    return False
+            elif a.name != b.name or len(a.params) != len(b.params):
+                return False
+            else:
+                pairs.extend(zip(a.params, b.params, strict=True))
+        return True
 
     def __hash__(self) -> int:
         return hash(self.name)
@@ -315,18 +327,30 @@ class ByIdentity:
         return _short(self.value)
 
 
-_DEPTH = [0]
+class _Brief(Repr):
+    """``repr`` that stays short in wide, deep and cyclic values."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxtuple, self.maxlist, self.maxdict = 3, 8, 8, 8
+        self.maxstring = self.maxother = 200
+        self.depth = 0
+
+    def repr_instance(self, x: Any, level: int) -> str:
+        if isinstance(x, np.ndarray):
+            return f"{x.dtype}[{'×'.join(map(str, x.shape))}]"
+        if self.depth >= self.maxlevel:
+            return "…"
+        self.depth += 1
+        try:
+            text = repr(x)
+        finally:
+            self.depth -= 1
+        return text if len(text) <= self.maxother else text[: self.maxother - 1] + "…"
+
+
+_BRIEF = _Brief()
 
 
 def _short(value: Any) -> str:
-    """A repr that stays short in deep and cyclic values."""
-    if _DEPTH[0] > 3:
-        return "…"
-    _DEPTH[0] += 1
-    try:
-        if isinstance(value, np.ndarray):
-            return f"{value.dtype}[{'×'.join(map(str, value.shape))}]"
-        text = repr(value)
-        return text if len(text) <= 200 else text[:197] + "…"
-    finally:
-        _DEPTH[0] -= 1
+    return _BRIEF.repr(value)

@@ -20,8 +20,24 @@ CLOSE: Final = 0.75
 """How alike (0 to 1, difflib's ratio) two names are before one is suggested for the other."""
 
 
-MISSING: Final = "missing from the file"
-UNEXPECTED: Final = "in the file, not in the live object"
+class Sides(NamedTuple):
+    """What the two sides are called in a difference."""
+
+    saved: str = "in the file"
+    live: str = "in the live object"
+
+    @property
+    def missing(self) -> str:
+        """What is said of a name that only the live object has."""
+        return f"not {self.saved}"
+
+    @property
+    def unexpected(self) -> str:
+        """What is said of a name that only the file has."""
+        return f"{self.saved}, not {self.live}"
+
+
+FILE: Final = Sides()
 
 
 class Spec(NamedTuple):
@@ -48,6 +64,7 @@ def plan_match(
     bare: Callable[[str], str] | None = None,
     cast: bool = False,
     optional: Collection[str] = (),
+    sides: Sides = FILE,
 ) -> Match:
     """Pair the tensors of a file with those of a live object.
 
@@ -56,6 +73,7 @@ def plan_match(
     bare          what two names that are not the same are compared by; without wrappers' segments unless given
     cast          another dtype fits too, if it is of the same kind (float64 into float32)
     optional      names of the live object that need not be in the file
+    sides         what the differences call the two
 
     >>> plan_match({"module.w": Spec((2, 3), "float32")}, {"w": Spec((2, 3), "float32")})
     Match(pairs=[('module.w', 'w')], differences=[])
@@ -65,7 +83,7 @@ def plan_match(
     match = Match()
     paired = pair_names(saved, live, bare)
     for theirs, ours in paired.items():
-        difference = compare(Spec(*saved[theirs]), Spec(*live[ours]), cast=cast)
+        difference = compare(Spec(*saved[theirs]), Spec(*live[ours]), cast=cast, sides=sides)
         if difference:
             match.differences.append(f"{join(at, ours)}: {difference}")
         else:
@@ -74,8 +92,8 @@ def plan_match(
     taken = {*paired.values(), *optional}
     missing = [name for name in live if name not in taken and Spec(*live[name]).identity not in matched]
     unexpected = [name for name in saved if name not in paired]
-    match.differences += absent(missing, unexpected, at, MISSING, _same_shape(live, saved))
-    match.differences += absent(unexpected, [], at, UNEXPECTED)
+    match.differences += absent(missing, unexpected, at, sides.missing, _same_shape(live, saved))
+    match.differences += absent(unexpected, [], at, sides.unexpected)
     return match
 
 
@@ -83,7 +101,7 @@ def _same_shape(live: Mapping[str, Spec], saved: Mapping[str, Spec]) -> Callable
     return lambda ours, theirs: tuple(live[ours][0]) == tuple(saved[theirs][0])
 
 
-def compare(saved: Spec, live: Spec, *, cast: bool = False) -> str:
+def compare(saved: Spec, live: Spec, *, cast: bool = False, sides: Sides = FILE) -> str:
     """What keeps a saved tensor from being copied into a live one; nothing when it fits.
 
     >>> compare(Spec((2,), "float16"), Spec((2,), "float32"))
@@ -91,9 +109,9 @@ def compare(saved: Spec, live: Spec, *, cast: bool = False) -> str:
     """
     if tuple(saved.shape) != tuple(live.shape):
         turned = " (its transpose would fit)" if len(saved.shape) == 2 and saved.shape[::-1] == live.shape else ""
-        return f"shape {tuple(saved.shape)} in the file, {tuple(live.shape)} in the live object{turned}"
+        return f"shape {tuple(saved.shape)} {sides.saved}, {tuple(live.shape)} {sides.live}{turned}"
     if saved.dtype != live.dtype and not (cast and castable(saved, live)):
-        return f"dtype {saved.dtype} in the file, {live.dtype} in the live object"
+        return f"dtype {saved.dtype} {sides.saved}, {live.dtype} {sides.live}"
     return ""
 
 
@@ -129,7 +147,9 @@ def unwrapped(name: str, segments: frozenset[str] = WRAPPERS) -> str:
     return ".".join(segment for segment in name.split(".") if segment not in segments)
 
 
-def match_in_order(saved: Sequence[Spec], live: Mapping[str, Spec], *, at: str = "", cast: bool = False) -> Match:
+def match_in_order(
+    saved: Sequence[Spec], live: Mapping[str, Spec], *, at: str = "", cast: bool = False, sides: Sides = FILE
+) -> Match:
     """Pair arrays that only have an order with the tensors of a live object: the names in the file are positions.
 
     >>> match_in_order([Spec((5, 10), "float32")], {"0.weight": Spec((5, 9), "float32")}).differences
@@ -137,7 +157,7 @@ def match_in_order(saved: Sequence[Spec], live: Mapping[str, Spec], *, at: str =
     """
     match = Match()
     for index, (theirs, (name, ours)) in enumerate(zip(saved, live.items(), strict=False)):
-        difference = compare(theirs, ours, cast=cast)
+        difference = compare(theirs, ours, cast=cast, sides=sides)
         if difference:
             match.differences.append(f"weights[{index}] for {join(at, name)}: {difference}")
         else:
@@ -167,8 +187,8 @@ def absent(
 ) -> list[str]:
     """A line for each name that stands on one side only, with the nearest one of ``others`` where one is close.
 
-    >>> absent(["wieght"], ["weight", "bias"], "model", MISSING)
-    ["model.wieght: missing from the file; did you mean 'weight', which is there?"]
+    >>> absent(["wieght"], ["weight", "bias"], "model", FILE.missing)
+    ["model.wieght: not in the file; did you mean 'weight', which is there?"]
     """
     if max(len(names), len(others)) > MAX_SUGGESTIONS:
         others = []

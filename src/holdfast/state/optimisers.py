@@ -14,6 +14,7 @@ import numpy as np
 from torch import Tensor
 from torch.optim import Optimizer
 
+from holdfast.julia import ByIdentity
 from holdfast.state.match import compare, join, pair_names
 from holdfast.state.records import Record, is_array, spec_of, type_text
 from holdfast.state.targets import Act, Plan, Step, refused
@@ -62,7 +63,7 @@ def _pairs(state: Any) -> list[tuple[Any, Any]]:
     pairs = list(state.items()) if isinstance(state, Mapping) else state
     if not isinstance(pairs, list) or not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs):
         return []
-    return [(getattr(parameter, "value", parameter), kept) for parameter, kept in pairs]
+    return [(key.value if isinstance(key, ByIdentity) else key, kept) for key, kept in pairs]
 
 
 def _of_tensors(name: str, groups: Any, state: Iterable[tuple[Any, Any]]) -> Saved | None:
@@ -76,6 +77,8 @@ def _of_tensors(name: str, groups: Any, state: Iterable[tuple[Any, Any]]) -> Sav
 def _of_dict(value: Mapping[Any, Any]) -> Saved | None:
     groups, state = value.get("param_groups"), value.get("state")
     if not _is_groups(groups) or not isinstance(state, Mapping):
+        return None
+    if not all(isinstance(key, int) for group in groups for key in group["params"]):
         return None
     members = [member for part in value.get("os", ()) if (member := saved_from(part))]
     keys = [list(group["params"]) for group in groups]

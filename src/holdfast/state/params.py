@@ -5,12 +5,14 @@ copies any. torch is imported when a function is called, not before.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from holdfast.errors import MismatchError, MissingError
-from holdfast.state.match import match_in_order, plan_match
+from holdfast.state.match import Sides, match_in_order, plan_match
 from holdfast.state.records import is_array, module_tensors, spec_of, type_text
 from holdfast.state.restore import carry_out
+
+SIDES: Final = Sides("in the weights", "in the model")
 
 
 def params(*models: Any) -> list[Any]:
@@ -44,21 +46,21 @@ def loadparams(model: Any, weights: Any) -> None:
     >>> loadparams(model, [[[1, 2, 3], [4, 5, 6]], [0, 0]])
     Traceback (most recent call last):
     holdfast.errors.MismatchError: these weights do not fit; nothing was changed:
-      weights[0]: a list, not an array
-      weights[1]: a list, not an array
+      weights[0]: list, not an array
+      weights[1]: list, not an array
     """
     live = _live(model)
     named = weights if isinstance(weights, Mapping) else {str(i): item for i, item in enumerate(_listed(weights))}
     differences = [
-        f"weights[{name}]: a {type_text(item)}, not an array" for name, item in named.items() if not is_array(item)
+        f"weights[{name}]: {type_text(item)}, not an array" for name, item in named.items() if not is_array(item)
     ]
     if not differences:
         tensors = {**live, **dict(module_tensors(model))} if isinstance(weights, Mapping) else live
         saved, wanted = ({name: spec_of(array) for name, array in table.items()} for table in (named, tensors))
         if isinstance(weights, Mapping):
-            match = plan_match(saved, wanted, cast=True, optional=tensors.keys() - live.keys())
+            match = plan_match(saved, wanted, cast=True, sides=SIDES, optional=tensors.keys() - live.keys())
         else:
-            match = match_in_order(list(saved.values()), wanted, cast=True)
+            match = match_in_order(list(saved.values()), wanted, cast=True, sides=SIDES)
         differences = match.differences
     if differences:
         raise MismatchError("these weights do not fit; nothing was changed:", differences)
@@ -76,4 +78,6 @@ def _live(model: Any) -> dict[str, Any]:
 def _listed(weights: Any) -> list[Any]:
     if isinstance(weights, Sequence) and not isinstance(weights, str | bytes):
         return list(weights)
-    raise MismatchError(f"weights are a {type_text(weights)}: pass a list of arrays, or a mapping of names to arrays")
+    raise MismatchError(
+        f"{type_text(weights)} is no list of weights: pass a list of arrays, or a mapping of names to arrays"
+    )

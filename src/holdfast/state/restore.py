@@ -12,7 +12,7 @@ from typing import Any, Final
 from holdfast.codec.rule import Options
 from holdfast.errors import MismatchError
 from holdfast.formats.bson import File
-from holdfast.state.match import absent
+from holdfast.state.match import FILE, absent
 from holdfast.state.records import Records
 from holdfast.state.targets import Act, Plan, Step, plan_plain
 
@@ -36,7 +36,7 @@ def restore(file: File, targets: Mapping[str, Any], *, strict: bool = True) -> N
     saved = _lifted(file, [name for name in targets if name in file.names])
     plans = _plans(targets, saved)
     lost = [name for name in targets if name not in saved]
-    differences = absent(lost, [n for n in file.names if n not in targets], "", "not in the file")
+    differences = absent(lost, [n for n in file.names if n not in targets], "", FILE.missing)
     differences += [difference for plan in plans.values() for difference in plan.differences]
     steps = [step for plan in plans.values() for step in plan.steps]
     if differences and (strict or not steps):
@@ -85,7 +85,17 @@ def carry_out(steps: list[Step]) -> None:
             done.append(step.remember())
             step.apply()
     except BaseException as error:
-        for take_back in reversed(done):
-            take_back()
+        failures = [failure for act in reversed(done) if (failure := _failure(act))]
         error.add_note("holdfast put the live objects back as they were")
+        for failure in failures:
+            error.add_note(f"but for one, which could not be put back: {failure!r}")
         raise
+
+
+def _failure(act: Act) -> Exception | None:
+    """What taking a step back raised: the other steps are taken back all the same."""
+    try:
+        act()
+    except Exception as error:
+        return error
+    return None

@@ -137,7 +137,7 @@ def _from_record(target: Any, saved: Record, at: str) -> Plan:
     missing = [key for key in wanted if not str(key).startswith("_") and key not in saved.attributes]
     if missing:
         advice = "it is no attribute of the saved object; save its state_dict() instead"
-        return Plan([f"{join(at, str(key))}: missing from the file: {advice}" for key in missing])
+        return Plan([f"{join(at, str(key))}: not in the file: {advice}" for key in missing])
     return Plan(steps=[load_step(target, like_state(wanted, saved))])
 
 

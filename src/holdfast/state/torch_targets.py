@@ -18,8 +18,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from holdfast.flux.parameters import params
 from holdfast.state.match import (
-    MISSING,
-    UNEXPECTED,
+    FILE,
     Match,
     Spec,
     absent,
@@ -172,7 +171,7 @@ def _extra_states(plan: Plan, module: nn.Module, extra: Mapping[str, Any], at: s
     paired = pair_names(extra, live)
     plan.steps += [_extra_step(live[ours], extra[theirs]) for theirs, ours in paired.items()]
     unexpected = [name for name in extra if name not in paired]
-    plan.differences += absent(unexpected, [], at, UNEXPECTED)
+    plan.differences += absent(unexpected, [], at, FILE.unexpected)
 
 
 def _extra_step(module: nn.Module, state: Any) -> Step:
@@ -248,7 +247,7 @@ def plan_scheduler(scheduler: LRScheduler, saved: Any, at: str) -> Plan:
     live = scheduler.state_dict()
     missing = [str(key) for key in live if key not in saved and _public(key)]
     unexpected = [str(key) for key in saved if key not in live and _public(key)]
-    differences = absent(missing, unexpected, at, MISSING) + absent(unexpected, [], at, UNEXPECTED)
+    differences = absent(missing, unexpected, at, FILE.missing) + absent(unexpected, [], at, FILE.unexpected)
     return Plan(differences) if differences else plan_stateful(scheduler, saved, at)
 
 

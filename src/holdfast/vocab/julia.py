@@ -37,6 +37,7 @@ from holdfast.julia.values import (
     bottom,
     missing,
 )
+from holdfast.vocab.keys import hashed, shown
 from holdfast.vocab.types import ANY, INT64, NOTHING, base, datatype, symbol
 from holdfast.wire.values import INT64_MAX, INT64_MIN, Blob, Opaque, RawText
 
@@ -192,6 +193,13 @@ def lower_fraction(value: Fraction) -> Fields:
     return Fields(tag="python", type="fractions.Fraction", state=Items([value.numerator, value.denominator]))
 
 
+def lift_fraction(level: Fields) -> Fraction:
+    numerator, denominator = level["state"]
+    if type(numerator) is not int or type(denominator) is not int or denominator == 0:
+        raise FormatError("a Fraction is not two whole numbers")
+    return Fraction(numerator, denominator)
+
+
 def lift_unit_range(level: Fields) -> Any:
     start, stop = level["data"]
     if type(start) is int and type(stop) is int and stop >= start - 1:
@@ -232,7 +240,7 @@ NUMBERS: Final = [
         identity=False,
     ),
     Rule("struct", "Base.Rational", (Fraction,), lower_fraction, lift_rational, identity=False),
-    Rule("python", "fractions.Fraction", lift=lambda level: Fraction(*level["state"])),
+    Rule("python", "fractions.Fraction", lift=lift_fraction),
     Rule("struct", "Base.UnitRange", (range,), lower_range, lift_unit_range, identity=False),
     Rule("python", "range", lift=lift_range),
     Rule("struct", "Char", (Char,), lower_char, lambda level: char(level["data"]), identity=False),
@@ -323,7 +331,7 @@ def _elements(values: Any) -> list[Any]:
     if isinstance(values, np.ndarray):
         return values.tolist() if values.dtype in (np.int64, np.float64, np.bool_) else list(values)
     if isinstance(values, Array):
-        return [None] * values.size[0] if type_name(values.type) == "Nothing" else list(np.asarray(values))
+        return list(np.asarray(values))
     return list(values)
 
 
@@ -344,16 +352,21 @@ def nothings(count: int) -> Fields:
 
 def _key(key: Any) -> Any:
     try:
-        hash(key)
+        hash(hashed(key))
     except TypeError:
         return ByIdentity(key)
     return key
 
 
 def fill_dict(value: dict[Any, Any], level: Fields) -> None:
-    keys, values = (_elements(part) for part in level["data"])
+    raw_keys, raw_values = level["data"]
+    keys = _elements(raw_keys)
+    if isinstance(raw_values, Array) and type_name(raw_values.type) == "Nothing" and len(raw_values) == len(keys):
+        values = [None] * len(keys)  # an array of nothings takes no bytes, so its size alone says nothing
+    else:
+        values = _elements(raw_values) if len(raw_values) == len(keys) else []
     if len(keys) != len(values):
-        raise FormatError(f"a dictionary has {len(keys)} keys and {len(values)} values")
+        raise FormatError(f"a dictionary has {len(keys)} keys and {len(raw_values)} values")
     value.update(zip(map(_key, keys), values, strict=True))
     if len(value) != len(keys):
         raise FormatError("two keys of a dictionary are equal in Python")
@@ -373,7 +386,7 @@ def lower_dict_struct(value: Dict | IdDict) -> Fields:
     keys = [key.value if isinstance(key, ByIdentity) else key for key in value]
     types = value.type.params
     data = Items([_vector(keys, types[0]), _vector(list(value.values()), types[1])])
-    labels = [f"[{key!r:.40}]" for key in keys]
+    labels = [f"[{shown(key)}]" for key in keys]
     for part in data:
         if isinstance(part, Items):
             part.label = labels.__getitem__
@@ -409,7 +422,7 @@ TABLES: Final = [
 def lift_named_tuple(level: Fields) -> Any:
     names = level["type"].params[0]
     if not isinstance(names, tuple) or len(names) != len(level["data"]):
-        raise FormatError(f"a NamedTuple of {len(level['data'])} values has the names {names!r:.100}")
+        raise FormatError(f"a NamedTuple of {len(level['data'])} values has the names {shown(names)}")
     return NamedTuple(names, level["data"], level["type"])
 
 
@@ -427,7 +440,7 @@ def lower_named_tuple(value: NamedTuple) -> Fields:
 def _lost(what: str, advice: str) -> Callable[[Fields], Any]:
     def lift(level: Fields) -> Any:
         raise FormatError(
-            f"a {level['type']!r} was saved as {what}: its values are not in the file. {advice}",
+            f"a {type_name(level['type'])} was saved as {what}: its values are not in the file. {advice}",
         )
 
     return lift

@@ -16,6 +16,7 @@ from holdfast.codec.rule import Fields, Items, Rule, Shared
 from holdfast.errors import FormatError, LimitError, UnsupportedError
 from holdfast.julia.types import BITS, dtype_of
 from holdfast.julia.values import Array, DataType, Struct
+from holdfast.vocab.keys import shown
 from holdfast.vocab.types import BY_DTYPE, array_type, datatype, tuple_of
 from holdfast.wire.values import MAX_BLOB, Blob, Int32
 
@@ -81,7 +82,7 @@ def describe(dtype: np.dtype[Any]) -> Any:
     """``dtype`` as a value for the file. Raises UnsupportedError for object and platform-dependent dtypes.
 
     >>> describe(np.dtype("<U5")), describe(np.dtype([("x", "f4"), ("n", "i8", (2,))]))
-    (['U', 5], ['struct', 16, [['x', 'float32', 0, []], ['n', 'int64', 4, [2]]]])
+    (['U', 5], ['struct', 20, [['x', 'float32', 0, []], ['n', 'int64', 4, [2]]]])
     """
     native = dtype.newbyteorder("=")
     if native in LOWER_NAMES:
@@ -108,14 +109,14 @@ def dtype_from(description: Any) -> np.dtype[Any]:
     """The dtype that ``description`` says. Raises FormatError for one that ``describe`` never gives."""
     if isinstance(description, str):
         if description not in NAMED:
-            raise FormatError(f"{description[:80]!r} is not a dtype")
+            raise FormatError(f"{shown(description)} is not a dtype")
         return NAMED[description]
     match description:
         case ["S" | "U" | "V" as kind, int(length)] if 0 <= length <= MAX_BLOB // 4:
             return np.dtype(f"{kind}{length}")
         case ["struct", int(size), list(entries)] if 0 <= size <= MAX_BLOB:
             return _structured(size, entries)
-    raise FormatError(f"{description!r:.80} is not a dtype")
+    raise FormatError(f"{shown(description)} is not a dtype")
 
 
 def _structured(size: int, entries: list[Any]) -> np.dtype[Any]:
@@ -124,7 +125,7 @@ def _structured(size: int, entries: list[Any]) -> np.dtype[Any]:
         field = dtype_from(description)
         width = field.itemsize * _count(shape)
         if not 0 <= offset <= size - width:
-            raise FormatError(f"field {name!r:.40} of a dtype does not fit in its {size:,} bytes")
+            raise FormatError(f"field {shown(name)} of a dtype does not fit in its {size:,} bytes")
         names.append(str(name))
         formats.append((field, tuple(shape)) if shape else field)
         offsets.append(offset)
@@ -134,7 +135,7 @@ def _structured(size: int, entries: list[Any]) -> np.dtype[Any]:
 def _count(size: Any) -> int:
     """The number of elements, in numbers that cannot wrap."""
     if not isinstance(size, (list, tuple)) or not all(type(n) is int or isinstance(n, np.int32) for n in size):
-        raise FormatError(f"the size of an array is {size!r:.80}")
+        raise FormatError(f"the size of an array is {shown(size)}")
     if len(size) > MAX_DIMS:
         raise LimitError(f"an array of {len(size)} dimensions; NumPy has {MAX_DIMS} at most")
     count = 1
@@ -232,7 +233,7 @@ def lift_array(level: Fields) -> Any:
         return Array(type_, size, bytes(data.data))
     if isinstance(data, list) and len(data) == count:
         return Array(type_, size, data)
-    raise FormatError(f"an array of size {size} holds {len(data) if isinstance(data, list) else data!r:.40}")
+    raise FormatError(f"an array of size {size} holds {len(data) if isinstance(data, list) else shown(data)}")
 
 
 def _shaped(blob: Blob, dtype: np.dtype[Any], size: Any, count: int) -> NdArray:
@@ -269,7 +270,7 @@ def lift_ndarray(level: Fields) -> NdArray:
         else lift_array(level)
     )
     if not isinstance(array, np.ndarray):
-        raise FormatError(f"an array of {array!r:.60} is none of NumPy's")
+        raise FormatError(f"an array of {shown(array)} is none of NumPy's")
     if "dtype" not in level:
         return array
     dtype = dtype_from(level["dtype"])
@@ -321,7 +322,7 @@ def lift_scalar(name: str) -> Any:
     def lift(level: Fields) -> Any:
         raw = level["data"]
         if not isinstance(raw, bytes) or len(raw) != dtype.itemsize or (dtype == np.bool_ and raw[0] > 1):
-            raise FormatError(f"a {name} is {raw!r:.40}")
+            raise FormatError(f"a {name} is {shown(raw)}")
         return np.frombuffer(raw, dtype)[0]
 
     return lift

@@ -133,9 +133,10 @@ def lift_bytearray(level: Fields) -> bytearray:
 
 
 def lift_array(level: Fields) -> "array[Any]":
-    value: array[Any] = array(level["typecode"])
-    if value.typecode not in TYPECODES:
-        raise FormatError(f"{shown(value.typecode)} is not the type of an array.array")
+    code = level["typecode"]
+    if type(code) is not str or code not in TYPECODES:
+        raise FormatError(f"{shown(code)} is not the type of an array.array")
+    value: array[Any] = array(code)
     value.frombytes(_bytes_of(level, value.itemsize).data)
     return value
 

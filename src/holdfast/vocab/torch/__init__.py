@@ -51,7 +51,8 @@ def vocabulary() -> Vocabulary:
         *modules.known_rules(),
         *modules.option_rules(),
         *optimisers.known_rules(),
-        optimisers.SCALER,
+        optimisers.REQUIRED,
+        *optimisers.scaler_rules(),
         *schedulers.known_rules(),
         *value_rules(NAMED),
     ]

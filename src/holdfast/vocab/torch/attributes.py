@@ -10,7 +10,7 @@ from typing import Any
 
 from holdfast.codec.rule import Rule
 from holdfast.errors import FormatError, UnsupportedError
-from holdfast.vocab.anatomy import Anatomy, anatomy, static_attribute
+from holdfast.vocab.anatomy import PASSED_OVER, Anatomy, anatomy, static_attribute
 from holdfast.vocab.named import class_name, local_advice
 from holdfast.vocab.torch.tensors import refused
 
@@ -24,7 +24,7 @@ class Attributes:
 
     def of(self, value: Any) -> dict[str, Any]:
         """Raises UnsupportedError for an attribute that ``give`` would refuse."""
-        held = {name: item for name, item in vars(value).items() if name not in self.own}
+        held = {name: item for name, item in vars(value).items() if name not in self.own | PASSED_OVER}
         for name in held:
             reason = self.body.obstacle(name)
             if reason:

@@ -10,6 +10,7 @@ from typing import Any, Final
 import torch
 import torch.nn.functional as F
 from torch.optim import swa_utils
+from torch.optim.swa_utils import SWALR
 
 from holdfast.codec.rule import Fields, Rule
 from holdfast.errors import FormatError
@@ -45,6 +46,7 @@ FUNCTIONS: Final = {
     **_functions(torch, TENSOR_FUNCTIONS.split()),
     **_functions(F, _public(F)),
     **_functions(torch.nn.init, [name for name in _public(torch.nn.init) if name.endswith("_")]),
+    **{f"torch.optim.swa_utils.SWALR.{name}": getattr(SWALR, name) for name in ("_linear_anneal", "_cosine_anneal")},
 }
 """Name in a file -> function."""
 

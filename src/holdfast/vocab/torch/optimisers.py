@@ -10,12 +10,14 @@ As ``torch.save`` does, gradients are not kept: save after ``step``, not between
 
 from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import torch
 from torch import Tensor
 from torch.amp.grad_scaler import GradScaler, _refresh_per_optimizer_state
 from torch.optim import LBFGS, Optimizer
+from torch.optim.optimizer import required
 
 from holdfast.codec.rule import Fields, Filling, Items, Rule
 from holdfast.errors import FormatError, UnsupportedError
@@ -160,12 +162,24 @@ def optimiser_rule(cls: type) -> Rule | None:
     return body if isinstance(body, Rule) else rule_for(cls, class_name(cls), body)
 
 
+# -- an option that each group must give -------------------------------------------------------------------------------
+
+REQUIRED: Final = Rule(
+    "python",
+    "torch.optim.optimizer.required",
+    (type(required),),
+    lower=lambda value: Fields(tag="python", type="torch.optim.optimizer.required"),
+    lift=lambda level: required,
+    identity=False,
+)
+
+
 # -- GradScaler -------------------------------------------------------------------------------------------------------
 
-SCALING: Final = {"_growth_factor": float, "_backoff_factor": float, "_growth_interval": int}
+SCALING: Final = ("_growth_factor", "_backoff_factor", "_growth_interval")
 
 
-def lower_scaler(value: GradScaler) -> Fields:
+def lower_scaler(name: str, value: GradScaler) -> Fields:
     """A scaler is a few numbers; the tensors that hold two of them are made when it is next used."""
     state = Fields(device=value._device, enabled=value._enabled)
     if value._enabled:
@@ -173,13 +187,13 @@ def lower_scaler(value: GradScaler) -> Fields:
             raise UnsupportedError(
                 "a GradScaler between scale and update cannot be saved: save it after scaler.update()"
             )
-        state |= {name.strip("_"): getattr(value, name) for name in SCALING}
+        state |= {number.strip("_"): getattr(value, number) for number in SCALING}
         state["scale"], state["growth_tracker"] = value.get_scale(), value._get_growth_tracker()
-    return Fields(tag="python", type="torch.amp.GradScaler", state=Fields(state))
+    return Fields(tag="python", type=name, state=Fields(state))
 
 
-def lift_scaler(level: Fields) -> GradScaler:
-    state, value = level["state"], object.__new__(GradScaler)
+def lift_scaler(cls: type[GradScaler], level: Fields) -> GradScaler:
+    state, value = level["state"], object.__new__(cls)
     if type(state["device"]) is not str or type(state["enabled"]) is not bool:
         raise FormatError("a GradScaler has no device")
     vars(value).update(_device=state["device"], _enabled=state["enabled"])
@@ -193,13 +207,15 @@ def lift_scaler(level: Fields) -> GradScaler:
     return value
 
 
-def required_rules() -> list[Rule]:
-    """What stands in an optimiser's defaults for an option that each group must give."""
-    required = getattr(torch.optim.optimizer, "required", None)
-    name = "torch.optim.optimizer.required"
-    lower = Fields(tag="python", type=name)
-    kinds = () if required is None else (type(required),)
-    return [Rule("python", name, kinds, lambda value: Fields(lower), lambda level: required, identity=False)] if kinds else []
+SCALERS: Final[dict[str, type[GradScaler]]] = {
+    "torch.amp.GradScaler": GradScaler,
+    "torch.cuda.amp.GradScaler": torch.cuda.amp.grad_scaler.GradScaler,
+    "torch.cpu.amp.GradScaler": torch.cpu.amp.grad_scaler.GradScaler,
+}
 
 
-SCALER: Final = Rule("python", "torch.amp.GradScaler", (GradScaler,), lower_scaler, lift_scaler)
+def scaler_rules() -> list[Rule]:
+    return [
+        Rule("python", name, (cls,), partial(lower_scaler, name), partial(lift_scaler, cls))
+        for name, cls in SCALERS.items()
+    ]

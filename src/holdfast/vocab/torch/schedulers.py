@@ -1,9 +1,8 @@
 """``torch.optim.lr_scheduler``'s schedulers, and users' schedulers by the same rule.
 
 Strategy: a scheduler is its attributes, one of which is the optimiser itself. No ``__init__`` runs, which would take a
-step. What a scheduler can only have as code it makes again: the curve of CyclicLR and SWALR from their mode, and the
-mark on the optimiser's ``step`` by which it sees that the optimiser went first. A lambda is code and is refused by its
-path.
+step. What a scheduler can only have as code it makes again: the curve of a CyclicLR from its mode, and the mark on
+the optimiser's ``step`` by which it sees that the optimiser went first. A lambda is code and is refused by its path.
 """
 
 import weakref
@@ -33,15 +32,8 @@ CLASSES: Final[dict[str, type]] = {
 }
 """Name in a file -> class: every scheduler of torch."""
 
-CURVES: Final[dict[type, tuple[str, Callable[[Any], None]]]] = {
-    CyclicLR: ("_scale_fn_ref", lambda value: CyclicLR._init_scale_fn(value)),
-    SWALR: ("anneal_func", lambda value: SWALR._set_anneal_func(value, value._anneal_strategy)),
-}
-"""Class -> the attribute that is a function, and how torch makes it."""
-
-
-def curve_of(cls: type) -> tuple[str, Callable[[Any], None]] | None:
-    return next((curve for base, curve in CURVES.items() if issubclass(cls, base)), None)
+CURVE: Final = "_scale_fn_ref"
+"""The curve of a CyclicLR, which is a function that the scheduler makes from its mode."""
 
 
 def mark_step(optimiser: Optimizer) -> None:
@@ -65,8 +57,6 @@ def lower_scheduler(name: str, attributes: Attributes) -> Callable[[Any], Fields
 
 
 def lift_scheduler(cls: type, attributes: Attributes) -> Callable[[Fields], Filling]:
-    curve = curve_of(cls)
-
     def lift(_: Fields) -> Filling:
         value: Any = object.__new__(cls)
         level = yield value
@@ -75,8 +65,8 @@ def lift_scheduler(cls: type, attributes: Attributes) -> Callable[[Fields], Fill
         optimiser = held.get("optimizer")
         if not isinstance(optimiser, Optimizer):
             raise FormatError(f"a {cls.__qualname__} drives a {type(optimiser).__name__}, not an optimiser")
-        if curve is not None:
-            curve[1](value)
+        if isinstance(value, CyclicLR):
+            CyclicLR._init_scale_fn(value)
         if "_step_count" in held:
             mark_step(optimiser)
 
@@ -84,8 +74,7 @@ def lift_scheduler(cls: type, attributes: Attributes) -> Callable[[Fields], Fill
 
 
 def rule_for(cls: type, name: str, body: Anatomy) -> Rule:
-    curve = curve_of(cls)
-    attributes = Attributes(body, () if curve is None else (curve[0],))
+    attributes = Attributes(body, (CURVE,) if issubclass(cls, CyclicLR) else ())
     return Rule("python", name, (cls,), lower_scheduler(name, attributes), lift_scheduler(cls, attributes))
 
 

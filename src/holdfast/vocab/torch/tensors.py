@@ -10,6 +10,7 @@ comes back as a leaf that does.
 """
 
 from collections.abc import Callable
+from math import prod
 from typing import Any, Final
 
 import torch
@@ -21,7 +22,7 @@ from holdfast.vocab.anatomy import static_attribute
 from holdfast.vocab.named import class_name
 from holdfast.vocab.numpy import NdArray
 from holdfast.vocab.torch.documents import section
-from holdfast.vocab.torch.layouts import array_from, lengths, span
+from holdfast.vocab.torch.layouts import MAX_ELEMENTS, array_from, lengths, span
 
 DTYPES: Final[dict[str, torch.dtype]] = {
     str(value).removeprefix("torch."): value for value in vars(torch).values() if isinstance(value, torch.dtype)
@@ -191,14 +192,17 @@ def view_of(level: Fields) -> Tensor:
     """A tensor on the memory of another, which ``sharing`` wrote as its ``base``."""
     base, dtype, offset = level["base"], dtype_named(level["dtype"]), level["offset"]
     size, strides = lengths(level["size"], "size"), lengths(level["strides"], "strides")
-    if type(base) not in CLASSES or type(offset) is not int or len(size) != len(strides):
+    fits = len(size) == len(strides) and prod(size) <= MAX_ELEMENTS
+    if type(base) not in CLASSES or type(offset) is not int or not fits:
         raise FormatError(f"a tensor is a view of {type(base).__name__} from {offset!r:.40}, {size}, {strides}")
     held = span(base.shape, base.stride()) * base.itemsize
     start = base.storage_offset() * base.itemsize + offset
     if not 0 <= offset <= held - span(size, strides) * dtype.itemsize or start % dtype.itemsize:
         raise FormatError(f"a view of size {size}, strides {strides}, from byte {offset} is outside of {held:,} bytes")
-    storage = base.untyped_storage()
-    return on_storage(storage, dtype, start // dtype.itemsize, size, strides, base.device)
+    tensor = on_storage(base.untyped_storage(), dtype, start // dtype.itemsize, size, strides, base.device)
+    if dtype is torch.bool:
+        check_bools(tensor)
+    return tensor
 
 
 def on_storage(
@@ -209,12 +213,20 @@ def on_storage(
     strides: tuple[int, ...],
     device: torch.device,
 ) -> Tensor:
-    """A tensor on ``storage``; the caller has checked that it fits."""
+    """A tensor on ``storage`` from element ``start``; the caller has checked that it fits."""
     carrier = CARRIERS[4] if dtype is torch.complex32 else dtype  # torch warns about every new complex32 tensor
     tensor = torch.empty(0, dtype=carrier, device=device).set_(storage, start, size, strides)
-    if dtype is torch.bool and size and 0 not in size and tensor.view(torch.uint8).max() > 1:
-        raise FormatError("a bool of a tensor is neither 0 nor 1")
     return tensor if carrier is dtype else tensor.view(dtype)
+
+
+def check_bools(tensor: Tensor) -> None:
+    """Raises FormatError for bytes that are no bool. Where elements lie on each other each byte is looked at once."""
+    if tensor.numel() == 0 or tensor.is_meta:
+        return
+    reach = span(tensor.shape, tensor.stride())
+    plain = tensor.view(torch.uint8)
+    if (plain if tensor.numel() <= reach else plain.as_strided((reach,), (1,))).max() > 1:
+        raise FormatError("a bool of a tensor is neither 0 nor 1")
 
 
 # -- subclasses -------------------------------------------------------------------------------------------------------
