@@ -93,6 +93,17 @@ def test_what_is_changed_in_one_is_changed_in_the_other() -> None:
     assert b[5] == -1
 
 
+@pytest.mark.parametrize("turn", [False, True])
+def test_a_tensor_whose_axes_julia_has_reversed(turn: bool) -> None:
+    whole = torch.rand(3, 4).t() if turn else torch.rand(3, 4)
+    whole.julia_axes = "reversed"  # type: ignore[attr-defined]
+    first, second = again([whole, whole[1]])
+    assert torch.equal(first, whole)
+    assert torch.equal(second, whole[1])
+    second.zero_()
+    assert first[1].tolist() == second.tolist()
+
+
 def test_views_of_views() -> None:
     """A base that is itself loaded as a view is no different."""
     tensors = again(again([X[0:20], X[10:30], X[12:14]]))

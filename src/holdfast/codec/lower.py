@@ -100,7 +100,7 @@ class _Lowering:
         ):
             level[key] = value
             return False
-        if type_ is Fields or type_ is Items:
+        if isinstance(value, (Fields, Items)):
             return self._enter(value)
         place = self.places.get(id(value))
         if place is not None:

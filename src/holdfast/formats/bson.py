@@ -5,7 +5,8 @@ Reading is map, read, check, audit, build, and only the wanted names are checked
 checksums: it is read all the same, there is just nothing to compare.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike, fspath
 from typing import Any, Final
@@ -75,10 +76,12 @@ class File:
         return len(self.data)
 
     def audit(self, names: Iterable[str], vocabulary: Vocabulary) -> Audited:
-        return self._named(lambda: audit(self.document, names, vocabulary))
+        with self._named():
+            return audit(self.document, names, vocabulary)
 
     def lift(self, audited: Audited, names: Sequence[str], vocabulary: Vocabulary, options: Options) -> dict[str, Any]:
-        return self._named(lambda: lift(audited, names, vocabulary, options))
+        with self._named():
+            return lift(audited, names, vocabulary, options)
 
     def verify_frame(self) -> None:
         """Raises ChecksumError when any byte outside the arrays has changed."""
@@ -93,10 +96,11 @@ class File:
             places = ", ".join(f"{name} (array at byte {blob.offset:,})" for name, blob in bad.items())
             raise ChecksumError(f"{self.path}: damaged values: {places}", sorted(bad))
 
-    def _named(self, work: Any) -> Any:
+    @contextmanager
+    def _named(self) -> Iterator[None]:
         """Errors of the document's meaning say which file it was."""
         try:
-            return work()
+            yield
         except FormatError as error:
             raise _in_file(error, self.path) from error.__cause__
 

@@ -129,7 +129,9 @@ def _view(struct: Struct) -> NdArray:
     parent = as_array(struct[0])
     if len(struct[1]) == 1 and parent.ndim > 1:
         parent = parent.reshape(-1, order="F")
-    return parent[tuple(_index(index, length) for index, length in zip(struct[1], parent.shape, strict=True))]
+    chosen = tuple(_index(index, length) for index, length in zip(struct[1], parent.shape, strict=True))
+    view: NdArray = np.asarray(parent[chosen])
+    return view
 
 
 def _reshaped(struct: Struct) -> NdArray:

@@ -103,14 +103,15 @@ class DataType:
         self.params: Any = params if isinstance(params, np.ndarray) else list(params)
 
     def __eq__(self, other: object) -> bool:
-        pairs, met = [(self, other)], set[tuple[int, int]]()
+        pairs: list[tuple[Any, Any]] = [(self, other)]
+        met = set[tuple[int, int]]()
         while pairs:  # a type may stand many times in another, and in itself
             a, b = pairs.pop()
             if a is b or (id(a), id(b)) in met:
                 continue
             met.add((id(a), id(b)))
             if not (isinstance(a, DataType) and isinstance(b, DataType)):
-                if a != b:
+                if isinstance(a, DataType) or isinstance(b, DataType) or a != b:
                     return False
             elif a.name != b.name or len(a.params) != len(b.params):
                 return False

@@ -86,6 +86,8 @@ def array_document(array: NdArray, extra: dict[str, Any]) -> Fields | None:
 
     Beyond 2 GiB only C order and column-major have such a document: others are None, too.
     """
+    if array.ndim == 0 or array.strides == (array.itemsize,):  # most tensors: no axes to speak of
+        return array_fields(array, **extra)
     if array.flags.forc:
         order = plain_order(array.shape) if array.flags.f_contiguous else range(array.ndim)
         return array_fields(array, **_with_strides(array, order, extra))
@@ -125,6 +127,8 @@ def array_from(level: Fields) -> NdArray:
     flat = inner.reshape(-1, order="F" if inner.flags.f_contiguous else "C")
     if not flat.flags.writeable:
         flat = flat.copy()
+    if len(size) == 1 and "strides" not in level:
+        return flat
     strides = lengths(level["strides"], "strides") if "strides" in level else strides_of(size, order)
     if len(strides) != len(size) or span(size, strides) > flat.size:
         raise FormatError(f"a tensor of size {size} and strides {strides} holds {flat.size:,} elements")

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from holdfast.codec.rule import Fields, Items
 from holdfast.vocab.torch.layouts import array_document, dense_order, span
-from holdfast.vocab.torch.tensors import NAMES, NATIVE, memory, on_storage
+from holdfast.vocab.torch.tensors import NAMES, NATIVE, is_reversed, memory, on_storage
 
 MAX_PAIRS: Final = 64
 """Tensors of one group up to which we look whether they share elements, and not only a range."""
@@ -112,8 +112,9 @@ def write_alone(member: Member) -> None:
 
 
 def complete(member: Member) -> bool:
-    """Write the memory as it lies, if it is dense."""
-    return write_array(member, memory(member.tensor))
+    """Write the memory as it lies, if it is dense; with Julia's axes reversed, as the plain array that Julia has."""
+    array = memory(member.tensor)
+    return write_array(member, np.ascontiguousarray(array).T if is_reversed(member.tensor) else array)
 
 
 def write_array(member: Member, array: np.ndarray[Any, Any]) -> bool:
@@ -166,8 +167,11 @@ def flat(group: list[Member], low: int, high: int) -> tuple[Tensor, int]:
 
 def _covers(member: Member, group: list[Member], low: int, high: int) -> bool:
     aligned = all((other.low - low) % other.tensor.itemsize == 0 for other in group)
-    dense = dense_order(member.tensor.shape, member.tensor.stride()) is not None
-    return (member.low, member.high) == (low, high) and dense and aligned
+    tensor = member.tensor
+    as_it_lies = (
+        tensor.is_contiguous() if is_reversed(tensor) else dense_order(tensor.shape, tensor.stride()) is not None
+    )
+    return (member.low, member.high) == (low, high) and as_it_lies and aligned
 
 
 def write_view(member: Member, base: Tensor, start: int) -> None:

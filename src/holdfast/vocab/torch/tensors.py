@@ -52,6 +52,10 @@ CARRIED: Final = {
 
 NAMES: Final = {dtype: name for name, dtype in DTYPES.items() if dtype in NATIVE or name in CARRIED}
 
+AXES: Final = "julia_axes"
+"""Attribute of a tensor whose axes are Julia's in the opposite order (``"reversed"``): the same memory is written as a
+plain Julia array, and comes back with its axes reversed again."""
+
 CLASSES: Final[dict[type, str]] = {Tensor: "torch.Tensor", torch.nn.Parameter: "torch.nn.Parameter"}
 """The classes that a tensor may be of. A ``torch.nn.Buffer`` is a Tensor with two attributes."""
 
@@ -133,6 +137,11 @@ def lower_tensor(tensor: Tensor) -> Fields:
     return fields
 
 
+def is_reversed(tensor: Tensor) -> bool:
+    """Whether Julia has the axes of ``tensor`` in the opposite order."""
+    return getattr(tensor, AXES, None) == "reversed"
+
+
 def memory(tensor: Tensor) -> NdArray:
     """The tensor's own memory as NumPy sees it, with the tensor's strides; from a GPU, a copy."""
     plain = tensor.detach()
@@ -145,11 +154,20 @@ def memory(tensor: Tensor) -> NdArray:
 
 
 def lift_tensor(level: Fields, options: Options) -> Tensor:
-    return finished(level, view_of(level) if "base" in level else on_array(level, options))
+    return finished(level, on_memory(level, options))
 
 
 def lift_parameter(level: Fields, options: Options) -> Tensor:
-    return finished(level, view_of(level) if "base" in level else on_array(level, options), parameter=True)
+    return finished(level, on_memory(level, options), parameter=True)
+
+
+def on_memory(level: Fields, options: Options) -> Tensor:
+    """A tensor on the memory of the file, or on that of another tensor."""
+    if "base" in level:
+        return view_of(level)
+    tensor, attributes = on_array(level, options), level.get("attributes")
+    turned = isinstance(attributes, dict) and attributes.get(AXES) == "reversed"
+    return tensor.permute(*reversed(range(tensor.dim()))) if turned else tensor
 
 
 def finished(level: Fields, tensor: Tensor, *, parameter: bool = False) -> Tensor:
