@@ -21,7 +21,9 @@ def main() -> None:
     results = {row: measure(row, arguments.rounds, arguments.folder) for row in rows}
     print(table(results))
     if arguments.write:
-        write(arguments.write, results, arguments.rounds, f"python -m bench {' '.join(rows)} --rounds {arguments.rounds}")
+        write(
+            arguments.write, results, arguments.rounds, f"python -m bench {' '.join(rows)} --rounds {arguments.rounds}"
+        )
 
 
 if __name__ == "__main__":

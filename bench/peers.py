@@ -1,6 +1,7 @@
 """How each library saves and loads a dictionary, as its own documentation does it.
 
-``durable`` says whether the file is on the disk when ``save`` returns; ``arrays`` whether the library holds nothing else.
+``durable`` says whether the file is on the disk when ``save`` returns; ``arrays`` whether the library holds
+nothing else.
 """
 
 import os

@@ -27,11 +27,16 @@ class Figures:
 
 def peers_of(row: str) -> list[Peer]:
     """The peers that can hold the row's state; pickle is for small values, where it is the bar."""
-    return [peer for peer in PEERS if (peer.name == "pickle" or not peer.arrays if row == "small" else peer.name != "pickle")]
+    return [
+        peer
+        for peer in PEERS
+        if (peer.name == "pickle" or not peer.arrays if row == "small" else peer.name != "pickle")
+    ]
 
 
 def measure(row: str, rounds: int, folder: str | None) -> Figures:
-    """Save and load ``row`` with every peer, ``rounds`` times in turn. Raises AssertionError when a state comes back wrong."""
+    """Save and load ``row`` with every peer, ``rounds`` times in turn. Raises AssertionError when a state comes
+    back wrong."""
     state, figures = ROWS[row](), Figures()
     with tempfile.TemporaryDirectory(dir=folder) as home:
         for turn in range(rounds + 1):  # the first round warms up and is checked, not counted

@@ -146,7 +146,16 @@ def python(code: str) -> str:
 def test_import_loads_no_framework():
     loaded = set(python("import sys, holdfast; print(*sys.modules)").split())
     assert "holdfast" in loaded
-    assert not loaded & {"numpy", "torch", "jax", "jaxlib", "click", "rich", "safetensors", "h5py", "asyncio", "holdfast.flux"}
+    assert not loaded & {"numpy", "torch", "jax", "jaxlib", "click", "rich", "safetensors", "h5py", "holdfast.flux"}
+
+
+def test_saving_and_loading_loads_no_framework_that_the_values_do_not_need(tmp_path):
+    use = (
+        f"from holdfast import load, save; save({str(tmp_path / 'm.bson')!r}, a=1); load({str(tmp_path / 'm.bson')!r})"
+    )
+    loaded = set(python(f"import sys; {use}; print(*sys.modules)").split())
+    assert "numpy" in loaded
+    assert not loaded & {"torch", "jax", "jaxlib", "click", "rich", "safetensors", "h5py", "holdfast.flux"}
 
 
 def import_seconds(module: str) -> float:

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from reference import ROOT
 
 BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "quickstart.md").read_text(encoding="utf-8"), re.DOTALL)

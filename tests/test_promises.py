@@ -96,7 +96,11 @@ assert set(sys.modules) == modules
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@pytest.mark.parametrize("value", [threading.Lock(), lambda x: x, (i for i in ()), sys, open(os.devnull)], ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize(
+    "value",
+    [threading.Lock(), lambda x: x, (i for i in ()), sys, open(os.devnull)],
+    ids=lambda value: type(value).__name__,
+)
 def test_what_cannot_be_saved_is_named_by_its_path_and_the_old_file_stays(tmp_path: Path, value: Any) -> None:
     path = tmp_path / "m.bson"
     holdfast.save(path, model=1)
@@ -280,7 +284,9 @@ def test_missing_name_says_what_is_there(tmp_path: Path, mmap: bool) -> None:
         holdfast.load(tmp_path / "m.bson", "modle", mmap=mmap)
 
 
-@pytest.mark.parametrize("data", [b"", b"PK\3\4 a zip", b"\x80\x02}q\0.", b"\0" * 100], ids=["empty", "zip", "pickle", "zeros"])
+@pytest.mark.parametrize(
+    "data", [b"", b"PK\3\4 a zip", b"\x80\x02}q\0.", b"\0" * 100], ids=["empty", "zip", "pickle", "zeros"]
+)
 def test_other_files_are_refused(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "m.bson").write_bytes(data)
     for work in (holdfast.load, holdfast.inspect, holdfast.verify):

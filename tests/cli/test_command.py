@@ -1,5 +1,6 @@
 """The command as a whole: exit codes, errors in one line, plain output in a pipe."""
 
+import contextlib
 import json
 import os
 import pty
@@ -11,7 +12,7 @@ import pytest
 
 import holdfast
 from holdfast import save
-from reference import ROOT, VECTORS
+from reference import ROOT, VECTORS, corpus_files, julia_files, needs_corpus, needs_julia_files
 
 JULIAS = VECTORS / "julia" / "doc_model_flux_0.12.1.bson"
 EVERY = [("ls",), ("show",), ("verify",)]
@@ -123,24 +124,52 @@ def test_a_narrow_encoding_still_gets_output(command, tmp_path):
     assert rb"gr\xf6\xdfe\u2192" in done.stdout
 
 
-def test_on_a_terminal_there_is_colour(file):
-    """A pseudo-terminal, as a person has one."""
+def on_a_terminal(*line: str) -> str:
+    """What a Python process writes to a pseudo-terminal, as a person has one."""
     main_end, terminal = pty.openpty()
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "TERM": "xterm-256color", "COLUMNS": "60"}
     environment.pop("NO_COLOR", None)
-    line = [sys.executable, "-m", "holdfast", "show", str(file)]
-    with subprocess.Popen(line, stdout=terminal, stderr=terminal, stdin=terminal, env=environment) as process:
+    output = b""
+    with subprocess.Popen(
+        [sys.executable, *line], stdout=terminal, stderr=terminal, stdin=terminal, env=environment
+    ) as process:
         os.close(terminal)
-        output = b""
-        try:
+        with contextlib.suppress(OSError):  # Linux's way to say that the other end is closed
             while part := os.read(main_end, 65536):
                 output += part
-        except OSError:  # Linux's way to say that the other end is closed
-            pass
         assert process.wait(60) == 0
     os.close(main_end)
-    assert b"\x1b[1mweight\x1b[0m" in output
-    assert "├─".encode() in output
+    return output.decode()
+
+
+def test_on_a_terminal_there_is_colour(file):
+    output = on_a_terminal("-m", "holdfast", "show", str(file))
+    assert "\x1b[1mweight\x1b[0m" in output
+    assert "├─" in output
+    table = on_a_terminal("-m", "holdfast", "ls", str(file))
+    assert "\x1b[1mmodel" in table
+
+
+BAR = """
+from holdfast.cli import screen
+screen.PATIENCE = {patience}
+with screen.progress("look \x1b[1m ing", 10) as advance:
+    advance(5)
+    advance(5)
+"""
+
+
+def test_a_bar_shows_on_a_terminal_when_it_takes_long():
+    output = on_a_terminal("-c", BAR.format(patience=-1))
+    assert "look \\x1b[1m ing" in output
+    assert "━━━" in output
+    assert on_a_terminal("-c", BAR.format(patience=60)) == ""
+
+
+def test_no_bar_shows_in_a_pipe():
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run([sys.executable, "-c", BAR.format(patience=-1)], capture_output=True, env=environment)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
 def test_it_imports_no_framework(file):
@@ -154,3 +183,19 @@ assert not {{"torch", "jax", "holdfast.flux"}} & set(sys.modules)
 """
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+
+
+@needs_julia_files
+@pytest.mark.parametrize("folder", ["generic", "flux-0.8.3", "flux-0.12.1", "flux-0.16.9"])
+def test_every_file_of_julias_can_be_looked_at_and_is_the_same_as_itself(run, folder):
+    for path in julia_files(folder):
+        assert run("ls", "--all", path).exit_code == 0, path
+        assert run("show", "--values", path).exit_code == 0, path
+        assert run("diff", path, path).output == "", path
+
+
+@needs_corpus
+@pytest.mark.parametrize("entry", corpus_files(), ids=lambda entry: entry["file"])
+def test_every_public_model_can_be_looked_at(run, entry):
+    assert run("show", "--values", entry["at"]).exit_code == 0
+    assert run("diff", entry["at"], entry["at"]).output == ""

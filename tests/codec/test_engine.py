@@ -84,7 +84,11 @@ def test_all_untrusted_names_are_listed_at_once_and_nothing_is_built() -> None:
 
     rules = vocabulary().extended([Rule("python", "spy", lift=lift_spy)])
     document: dict[str, Any] = {
-        "x": [{"tag": "python", "type": "spy"}, {"tag": "python", "type": "b.B"}, {"a": {"tag": "python", "type": "a.A"}}]
+        "x": [
+            {"tag": "python", "type": "spy"},
+            {"tag": "python", "type": "b.B"},
+            {"a": {"tag": "python", "type": "a.A"}},
+        ]
     }
     with pytest.raises(UntrustedError) as caught:
         audit(document, ["x"], rules)
@@ -122,7 +126,9 @@ def test_a_reference_without_entries_is_a_dictionary() -> None:
 
 
 def test_a_value_that_cannot_contain_itself_is_refused() -> None:
-    document = written({"x": {"tag": "backref", "ref": 1}, "_backrefs": [{"tag": "tuple", "data": [{"tag": "backref", "ref": 1}]}]})
+    document = written(
+        {"x": {"tag": "backref", "ref": 1}, "_backrefs": [{"tag": "tuple", "data": [{"tag": "backref", "ref": 1}]}]}
+    )
     rules = vocabulary()
     with pytest.raises(FormatError, match="contains itself"):
         lift(audit(document, ["x"], rules), ["x"], rules, Options())

@@ -69,7 +69,10 @@ def test_memory_order_is_kept_and_nothing_is_copied() -> None:
         inner = document["data"][0] if document["tag"] == "struct" else document
         assert np.shares_memory(np.frombuffer(inner["data"].data, np.uint8), array)
         back = again(array)
-        assert (back.flags.c_contiguous, back.flags.f_contiguous) == (array.flags.c_contiguous, array.flags.f_contiguous)
+        assert (back.flags.c_contiguous, back.flags.f_contiguous) == (
+            array.flags.c_contiguous,
+            array.flags.f_contiguous,
+        )
 
 
 def test_loaded_arrays_are_writable_views_of_the_file() -> None:

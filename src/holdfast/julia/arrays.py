@@ -11,7 +11,7 @@ import numpy as np
 
 from holdfast.errors import UnsupportedError
 from holdfast.julia.types import dtype_of, type_name
-from holdfast.julia.values import Array, Char, Int128, Struct, UInt128
+from holdfast.julia.values import Array, Char, Int128, Struct, UInt128, missing
 
 NdArray = np.ndarray[Any, Any]
 
@@ -25,6 +25,8 @@ def as_array(value: Any) -> NdArray:
         return value
     if isinstance(value, Array):
         return _elements(value)
+    if hasattr(value, "detach"):
+        return _of_tensor(value)
     if isinstance(value, list):
         return _objects(value).reshape(len(value))
     if isinstance(value, range):
@@ -35,9 +37,16 @@ def as_array(value: Any) -> NdArray:
     return wrapper(value)
 
 
+def _of_tensor(tensor: Any) -> NdArray:
+    """The array of a tensor that a layer made of it, in Julia's shape."""
+    array: NdArray = tensor.detach().cpu().numpy()
+    return array.T if getattr(tensor, "julia_axes", None) == "reversed" else array
+
+
 def _objects(values: list[Any]) -> NdArray:
     flat = np.empty(len(values), dtype=object)
-    flat[:] = values
+    for index, value in enumerate(values):  # one by one: NumPy would look into values that are sequences themselves
+        flat[index] = value
     return flat
 
 
@@ -47,11 +56,15 @@ def _elements(array: Array) -> NdArray:
     read = ELEMENTS.get(type_name(array.type))
     if read is None and not array.data:
         single: Any = np.empty((), dtype=object)
-        single[()] = None if type_name(array.type) == "Nothing" else array.type
+        single[()] = SINGLES[name] if (name := type_name(array.type)) in SINGLES else Struct(array.type, [])
         return np.broadcast_to(single, array.size)  # no bytes in the file, none in memory
     if read is None:
         raise UnsupportedError(f"the fields of {type_name(array.type)} are not in the file: its elements are raw bytes")
     return read(array).reshape(array.size, order="F")
+
+
+SINGLES: Final = {"Nothing": None, "Base.Missing": missing}
+"""Types of which there is one value, with that value."""
 
 
 def _wide(array: Array) -> NdArray:
@@ -153,15 +166,26 @@ def _bits(struct: Struct) -> NdArray:
 
 
 def _float_range(struct: Struct) -> NdArray:
-    reference, step, length, offset = (_number(value) for value in struct.data)
+    """``ref + (i - offset) * step``, where ref and step are two Float64 each, summed as Julia does
+    (Base/twiceprecision)."""
+    (high, low), (step, rest) = (_twice(value) for value in struct.data[:2])
     dtype = dtype_of(struct.type.params[0]) or np.dtype(np.float64)
-    points: NdArray = (reference + (np.arange(1, int(length) + 1) - offset) * step).astype(dtype)
+    places = np.arange(1, int(struct[2]) + 1) - int(struct[3])
+    shift = places * step
+    total = high + shift
+    lost = np.where(abs(high) > abs(shift), high - total + shift, shift - total + high)  # what the sum rounded off
+    points: NdArray = (total + (lost + (places * rest + low))).astype(dtype)
     return points
 
 
-def _number(value: Any) -> Any:
-    """A number of a range; ``Base.TwicePrecision`` is a sum of two."""
-    return value[0] + value[1] if isinstance(value, Struct) else value
+def _twice(value: Any) -> tuple[float, float]:
+    """A number of a range as a sum of two; ``Base.TwicePrecision`` has both, others only the first."""
+    return (float(value[0]), float(value[1])) if isinstance(value, Struct) else (float(value), 0.0)
+
+
+def _step_range(struct: Struct) -> NdArray:
+    start, step, stop = (int(value) for value in struct.data)
+    return np.arange(start, stop + (1 if step > 0 else -1), step)
 
 
 def _sparse(struct: Struct) -> NdArray:
@@ -189,6 +213,45 @@ def _one_to(struct: Struct) -> NdArray:
     return np.arange(1, int(struct[0]) + 1)
 
 
+def _tracked(struct: Struct) -> NdArray:
+    """Tracker's array (tracker, data, gradient)."""
+    return as_array(struct[1])
+
+
+def _tracked_number(struct: Struct) -> NdArray:
+    """Tracker's number: (data, tracker), or until Flux 0.5.3 inside the tracker (ref, f, isleaf, data, gradient)."""
+    return np.asarray(struct[0] if len(struct) > 1 else struct[0][3])
+
+
+def _one_hot(struct: Struct) -> NdArray:
+    """Flux 0.12 and OneHotArrays.jl: a label for each column, the number of labels in the type or a second field."""
+    indices = np.asarray(struct[0]).astype(np.int64)
+    labels = int(struct[1]) if len(struct) > 1 else int(struct.type.params[1])
+    return hot(indices, labels)
+
+
+def hot(indices: NdArray, labels: int) -> NdArray:
+    """Columns of booleans with a True at each of the indices, counted from 1.
+
+    >>> hot(np.array([1, 3]), 3).astype(int).tolist()
+    [[1, 0], [0, 0], [0, 1]]
+    """
+    places = np.arange(1, labels + 1).reshape(-1, *(1,) * indices.ndim)
+    return np.asfortranarray(places == indices)
+
+
+def _one_hot_matrix(struct: Struct) -> NdArray:
+    """Flux until 0.11: the height and a vector of OneHotVectors."""
+    return hot(np.array([int(column[0]) for column in _columns(struct[1])], np.int64), int(struct[0]))
+
+
+def _columns(vectors: Any) -> Any:
+    """OneHotVectors in a list, or as the raw pairs of UInt32 (index, height) that BSON.jl writes of bits types."""
+    if isinstance(vectors, Array) and isinstance(vectors.data, bytes):
+        return np.frombuffer(vectors.data, np.uint32).reshape(-1, 2)
+    return vectors.data if isinstance(vectors, Array) else vectors
+
+
 WRAPPERS: Final[dict[str, Callable[[Struct], NdArray]]] = {
     "Base.PermutedDimsArrays.PermutedDimsArray": _permuted,
     "LinearAlgebra.Transpose": _transpose,
@@ -203,7 +266,16 @@ WRAPPERS: Final[dict[str, Callable[[Struct], NdArray]]] = {
     "Base.ReshapedArray": _reshaped,
     "Base.ReinterpretArray": _reinterpreted,
     "Base.BitArray": _bits,
+    "Base.StepRange": _step_range,
     "Base.StepRangeLen": _float_range,
     "Base.LinRange": lambda struct: np.linspace(struct[0], struct[1], int(struct[2])),
     "Base.OneTo": _one_to,
+    "Tracker.TrackedArray": _tracked,
+    "Flux.Tracker.TrackedArray": _tracked,
+    "Tracker.TrackedReal": _tracked_number,
+    "Flux.Tracker.TrackedReal": _tracked_number,
+    "Flux.OneHotArray": _one_hot,
+    "OneHotArrays.OneHotArray": _one_hot,
+    "Flux.OneHotVector": lambda struct: hot(np.array(int(struct[0]), np.int64), int(struct[1])),
+    "Flux.OneHotMatrix": _one_hot_matrix,
 }

@@ -124,8 +124,10 @@ class DataType:
 
     def __repr__(self) -> str:
         name = self.name[-1] if self.name else "?"
-        if name.startswith("#") and not self.params:
+        if name.startswith("#") and not len(self.params):
             return f"typeof({name[1:]})"
+        if isinstance(self.params, Array):
+            return f"{name}{{{_short(self.params)}}}"
         return name + ("{" + ", ".join(_short(p) for p in self.params) + "}" if len(self.params) else "")
 
 

@@ -1,0 +1,89 @@
+"""Small runs for the tests of checkpoints: a state whose every array is filled with the number of its step."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import holdfast
+from holdfast import load
+from holdfast.checkpoint import Series
+
+SOURCE = Path(holdfast.__file__).parents[1]
+HERE = Path(__file__).parent
+
+
+def state(arrays: int = 3, size: int = 100) -> dict[str, np.ndarray]:
+    return {f"w{number}": np.full(size, -1.0) for number in range(arrays)}
+
+
+def run(series: Series, steps: int, tracked: dict[str, np.ndarray] | None = None, **metrics: Any) -> int:
+    """Go on from where the run was to ``steps`` done; gives the first step that was run."""
+    tracked = state() if tracked is None else tracked
+    start = series.track(**tracked).resume()
+    for step in range(start.step, steps):
+        fill(tracked, step)
+        series.step(step, **({"loss": 1 / (step + 1)} | metrics))
+    return start.step
+
+
+def fill(tracked: dict[str, np.ndarray], step: int) -> None:
+    for array in tracked.values():
+        array[...] = step
+
+
+def step_in(path: os.PathLike[str] | str) -> int:
+    """The step that a file holds. Fails when it mixes two."""
+    values = load(path, mmap=False)
+    header = values.pop("_series")
+    found = {float(number) for array in values.values() for number in array}
+    assert found == {header["position"]["step"] - 1}, (path, found, header["position"])
+    return header["position"]["step"] - 1
+
+
+def steps_on_disk(folder: Path) -> list[int]:
+    """The steps of the checkpoints in a folder, each of which is whole."""
+    return [step_in(path) for path in sorted(folder.glob("*.bson"))]
+
+
+def names(folder: Path) -> list[str]:
+    """What there is in a folder, but for the lock."""
+    return sorted(name for name in os.listdir(folder) if name != ".series.lock")
+
+
+def python(script: str, *arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run a script in a fresh interpreter that finds this module."""
+    return subprocess.run(
+        [sys.executable, "-c", script, *map(str, arguments)],
+        **({"capture_output": True, "text": True, "timeout": 120, "env": environment(), "check": False} | options),
+    )
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(SOURCE), str(HERE)])}
+
+
+@contextmanager
+def started(script: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
+    """The same, while it runs; its output is a pipe."""
+    command = [sys.executable, "-c", script, *map(str, arguments)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def damage(path: Path) -> None:
+    """Change one byte in the middle of a file."""
+    with open(path, "r+b") as file:
+        file.seek(path.stat().st_size // 2)
+        byte = file.read(1)
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte[0] ^ 0xFF]))
