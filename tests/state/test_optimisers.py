@@ -9,9 +9,13 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 from holdfast import flux  # noqa: E402
+from holdfast.codec.rule import Options  # noqa: E402
 from holdfast.errors import MismatchError  # noqa: E402
+from holdfast.formats import bson  # noqa: E402
 from holdfast.state.restore import carry_out, restore  # noqa: E402
 from holdfast.state.torch_targets import Bonds, plan_torch  # noqa: E402
+from holdfast.vocab import vocabulary  # noqa: E402
+from reference import JULIA, needs_julia_files  # noqa: E402
 
 X = torch.rand(8, 4)
 
@@ -23,7 +27,7 @@ class Net(nn.Module):
         self.second = nn.Linear(3, 2)
 
     def forward(self, x: Any) -> Any:
-        return self.second(torch.relu(self.first(x)))
+        return self.second(torch.tanh(self.first(x)))
 
 
 class Turned(nn.Module):
@@ -252,8 +256,48 @@ def test_flux_optimisers(make, form):
 
 
 def test_a_chain_of_another_length():
-    (_, opt), (_, live_opt) = flux_pair(MAKERS[2]), flux_pair(MAKERS[2])
+    (model, opt), (live, live_opt) = flux_pair(MAKERS[2]), flux_pair(MAKERS[2])
     live_opt.append(flux.Descent(0.1))
-    plan = plan_torch(live_opt, opt, "opt", Bonds())
+    bonds = Bonds()
+    plan_torch(live, model, "model", bonds)
+    plan = plan_torch(live_opt, opt, "opt", bonds)
     assert plan is not None
     assert plan.differences == ["opt: 2 optimisers in the file, 3 in the live object"]
+
+
+def test_a_flux_optimiser_without_its_model():
+    (model, opt), (_, live_opt) = flux_pair(MAKERS[0]), flux_pair(MAKERS[0])
+    step(model, opt)
+    plan = plan_torch(live_opt, opt, "opt", Bonds())
+    assert plan is not None
+    assert plan.differences == [
+        "opt.param_groups[0]: ADAM does not say the order of its parameters; restore their model with it"
+    ]
+
+
+JULIA_MAKERS = {
+    "ADAM": lambda params: flux.ADAM(params, 7.0),
+    "Momentum": lambda params: flux.Momentum(params, 7.0),
+    "Descent": lambda params: flux.Descent(params, 7.0),
+    "Optimiser_WeightDecay": lambda params: flux.Optimiser(params, flux.WeightDecay(7.0), flux.Descent(7.0)),
+}
+
+
+@needs_julia_files
+@pytest.mark.parametrize("name", JULIA_MAKERS)
+def test_an_optimiser_that_julia_saved(name):
+    """Restored into live objects it is the one that ``load`` builds."""
+    file = bson.open_file(JULIA / "flux-0.12.1" / f"opt_{name}.bson")
+    rules = vocabulary()
+    loaded = file.lift(file.audit(file.names, rules), file.names, rules, Options())
+    live = flux.Chain(flux.Dense(4, 3, torch.tanh), flux.Dense(3, 2))
+    opt = JULIA_MAKERS[name](flux.params(live))
+    restore(file, {"opt": opt, "model": live})
+    assert repr(opt) == repr(loaded["opt"])
+    for mine, theirs in zip(live.parameters(), loaded["model"].parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+        kept, expected = opt.kept(mine), loaded["opt"].kept(theirs)
+        assert (kept is None) == (expected is None)
+        pairs = zip(kept or (), expected or (), strict=True) if isinstance(kept, tuple) else [(kept, expected)]
+        for a, b in pairs:
+            assert torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b

@@ -14,7 +14,7 @@ from holdfast.codec.rule import Vocabulary
 from holdfast.formats.bson import File
 from holdfast.formats.describe import Describer, Seen
 from holdfast.formats.entry import Entry
-from holdfast.vocab import julia, numpy, python
+from holdfast.vocab import julia, numpy, python, randoms
 
 __all__ = ["Entry", "inspect_file"]
 
@@ -43,7 +43,7 @@ def _entry(
 @cache
 def names_only() -> Vocabulary:
     """The rules without any framework's: the names that a file gives are enough to say what is in it."""
-    return Vocabulary([*julia.RULES, *python.RULES, *numpy.RULES])
+    return Vocabulary([*julia.RULES, *python.RULES, *numpy.RULES, *randoms.RULES])
 
 
 def inspect_file(file: File, vocabulary: Vocabulary | None = None) -> Entry:

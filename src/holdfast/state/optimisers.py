@@ -32,7 +32,10 @@ OTHER_SHAPES: Final = frozenset({"LBFGS", "Adafactor"})
 
 @dataclass(slots=True)
 class Saved:
-    """An optimiser of the file. A parameter is its ``key``: the tensor's identity, or its number in a state_dict."""
+    """An optimiser of the file. A parameter is its ``key``: the tensor's identity, or its number in a state_dict.
+
+    ``loose``: one of Flux's, which knows a parameter by its state alone, and in no order.
+    """
 
     name: str
     groups: list[dict[str, Any]]
@@ -40,6 +43,7 @@ class Saved:
     state: dict[Any, Any]
     tensors: dict[Any, Any] = field(default_factory=dict)
     members: list["Saved"] = field(default_factory=list)
+    loose: bool = False
 
 
 # -- from the file ----------------------------------------------------------------------------------------------------
@@ -54,6 +58,7 @@ def saved_from(value: Any) -> Saved | None:
         saved = _of_tensors(type(value).__name__, value.param_groups, value.state.items())
         if saved is not None:
             saved.members = [member for part in getattr(value, "os", ()) if (member := saved_from(part))]
+            saved.loose = True
         return saved
     return _of_dict(value) if isinstance(value, Mapping) else None
 
@@ -199,27 +204,34 @@ def pair_group(
     *,
     shaped: bool = True,
 ) -> list[Any]:
-    """The key of the saved parameter for each live one of a group."""
-    keys, tensors = saved.keys[place], list(group["params"])
-    labels = names_of(group, bonds)
-    if keys and all(key in bonds.live for key in keys):
-        theirs = {id(bonds.live[key]): key for key in keys}
-        named = {bonds.names.get(id(bonds.live[key]), "?"): key for key in keys}
-        found = [theirs.get(id(tensor)) for tensor in tensors]
-        differences += [
-            f"{at}: {labels[i]} is not in this group of the file" for i, key in enumerate(found) if key is None
-        ]
-        ours = {id(tensor) for tensor in tensors}
-        strange = [name for name, key in named.items() if id(bonds.live[key]) not in ours]
-        differences += [f"{at}: {name} is in this group of the file, not in the live object" for name in strange]
-        return found
-    if len(keys) != len(tensors):
-        differences.append(f"{at}: {len(keys)} parameters in the file, {len(tensors)} in the live object")
+    """The key of the saved parameter for each live one of a group; None where it has no state yet."""
+    keys = saved.keys[place]
+    known = all(key in bonds.live for key in keys)
+    if saved.loose and not known:
+        differences.append(f"{at}: {saved.name} does not say the order of its parameters; restore their model with it")
+        return []
+    if saved.loose or (keys and known):
+        return _by_bonds(saved, keys, group, at, bonds, differences)
+    if len(keys) != len(group["params"]):
+        differences.append(f"{at}: {len(keys)} parameters in the file, {len(group['params'])} in the live object")
         return []
     keys = _by_group_names(saved.groups[place], group, keys)
-    for key, tensor, label in zip(keys, tensors, labels, strict=True):
+    for key, tensor, label in zip(keys, group["params"], names_of(group, bonds), strict=True):
         differences += [f"{at}: {label}: {reason}" for reason in _misfits(saved, key, tensor, shaped)]
     return keys
+
+
+def _by_bonds(
+    saved: Saved, keys: list[Any], group: Mapping[str, Any], at: str, bonds: Bonds, differences: list[str]
+) -> list[Any]:
+    """The keys by the live tensors that their modules were filled into."""
+    theirs = {id(bonds.live[key]): key for key in keys}
+    ours = {id(tensor): label for tensor, label in zip(group["params"], names_of(group, bonds), strict=True)}
+    lost = [] if saved.loose else [label for tensor, label in ours.items() if tensor not in theirs]
+    strange = [bonds.names.get(tensor, "a parameter") for tensor in theirs if tensor not in ours]
+    differences += [f"{at}: {label} is not in this group of the file" for label in lost]
+    differences += [f"{at}: {label} is in this group of the file, not in the live object" for label in strange]
+    return [theirs.get(id(tensor)) for tensor in group["params"]]
 
 
 def names_of(group: Mapping[str, Any], bonds: Bonds) -> list[str]:
