@@ -69,7 +69,7 @@ def train_and_save(path: Path) -> tuple[Chain, torch.optim.Optimizer, float]:
     def loss(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return crossentropy(model(x), y)
 
-    @throttle(0.2)
+    @throttle(1)
     def evalcb() -> None:
         print(f"   loss on digits it never saw: {loss(*held_out).item():.4f}", flush=True)
 

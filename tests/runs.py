@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -56,12 +56,12 @@ def names(folder: Path) -> list[str]:
     return sorted(name for name in os.listdir(folder) if name != ".series.lock")
 
 
-def python(script: str, *arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+def python(
+    script: str, *arguments: object, before: Sequence[str] = (), timeout: float = 120
+) -> subprocess.CompletedProcess[str]:
     """Run a script in a fresh interpreter that finds this module."""
-    return subprocess.run(
-        [sys.executable, "-c", script, *map(str, arguments)],
-        **({"capture_output": True, "text": True, "timeout": 120, "env": environment(), "check": False} | options),
-    )
+    command = [*before, sys.executable, "-c", script, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=timeout, check=False)
 
 
 def environment() -> dict[str, str]:

@@ -54,7 +54,7 @@ class Weighted(nn.Module):
         """Set the three fields; ``shape`` is that of the bias."""
         setattr(self, self.array, parameter(weight))
         if bias is True:
-            bias = reversed_axes(weight.new_zeros(shape[::-1]))
+            bias = weight.new_zeros(shape)
         if isinstance(bias, Tensor) and tuple(bias.shape) != shape:
             raise MismatchError(f"{type(self).__name__}: the bias has shape {tuple(bias.shape)}, it needs {shape}")
         self.bias = parameter(bias) if isinstance(bias, Tensor) else False

@@ -34,6 +34,7 @@ class ExpDecay(FluxOptimiser):
     """
 
     eta, decay, every, clip, begin = Hyper(0.001), Hyper(0.1), Hyper(1000), Hyper(1e-4), Hyper(0)
+    formula = Hyper("")  # see ERAS in ``rules``
     SHOWN = 4
     STATE, TABLE = ("current",), "current"
 
@@ -43,8 +44,9 @@ class ExpDecay(FluxOptimiser):
     def apply(self, parameter: Tensor, gradient: Tensor, state: State) -> Tensor:
         state["current"] += 1
         if self._due(state["current"]) and sum(self._due(other["current"]) for other in self.state.values()) == 1:
-            self.eta = max(self.eta * self.decay, self.clip)
-        return wide(gradient) * self.eta
+            power = self.every / state["current"] if self.formula else 1
+            self.eta = max(self.eta * self.decay**power, self.clip)
+        return wide(gradient) * (self.decay if self.formula == "0.8" else self.eta)
 
     def _due(self, count: int) -> bool:
         """Flux decays once a round: when the first of all parameters comes to a multiple of ``every``."""

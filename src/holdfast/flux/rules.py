@@ -37,13 +37,14 @@ __all__ = [
 EPS = 1e-8
 
 ERAS: dict[str, str] = {
-    "ADADelta": "Flux up to 0.11 multiplied by √Δacc / (√acc + 1e-8), which from its start at 0 never moves",
-    "NADAM": "Flux 0.8 always divided by the first powers of β; its state still holds the running products",
-    "ExpDecay": "Flux 0.8 multiplied by decay in place of eta, and up to 0.10 decayed by decay^(step / n)",
+    "ADADelta": "Flux up to 0.11.0 multiplied by √Δacc / (√acc + 1e-8), which from its start at 0 never moves: formula 0.8",
+    "NADAM": "Flux 0.8 always divided by the first powers of β; its state still holds the products: formula 0.8",
+    "ExpDecay": "Flux 0.8 multiplied by decay in place of eta (formula 0.8), and up to 0.10 decayed by decay^(step / n) (0.9)",
     "AdaBelief": "Flux up to 0.12 had no bias correction; from 0.13 on, when the state holds βp, there is one",
     "AMSGrad": "Flux 0.8 kept its state, and that of ADAGrad, in Float64 whatever the parameter was",
     "epsilon": "a field since Flux 0.12.9; before, 1e-8 always",
 }
+"""What other versions did differently. ``formula`` is the first Flux whose way an optimiser keeps to; empty for the last."""
 
 
 def square(x: Tensor) -> Tensor:
@@ -216,14 +217,18 @@ class ADAGrad(FluxOptimiser):
 class ADADelta(FluxOptimiser):
     """ADAGrad over a window, without a learning rate (Zeiler, 2012)."""
 
-    rho, epsilon = Hyper(0.9), Hyper(EPS)
+    rho, epsilon, formula = Hyper(0.9), Hyper(EPS), Hyper("")
     SHOWN = 1
     STATE, TABLE = ("acc", "Δacc"), "state"
 
     def apply(self, parameter: Tensor, gradient: Tensor, state: State) -> Tensor:
         rho, eps = self.rho, self.epsilon
         acc = running(state["acc"], square(gradient), rho)
-        step = (wide(gradient) * ((wide(state["Δacc"]) + eps).sqrt() / (acc + eps).sqrt())).to(gradient.dtype)
+        if self.formula == "0.8":
+            factor = wide(state["Δacc"].sqrt()) / (wide(state["acc"].sqrt()) + EPS)
+        else:
+            factor = (wide(state["Δacc"]) + eps).sqrt() / (acc + eps).sqrt()
+        step = (wide(gradient) * factor).to(gradient.dtype)
         running(state["Δacc"], square(step), rho)
         return step
 
@@ -246,9 +251,13 @@ class AMSGrad(Moments):
 class NADAM(Moments):
     """ADAM with Nesterov's look ahead (Dozat, 2016)."""
 
+    formula = Hyper("")
+
     def apply(self, parameter: Tensor, gradient: Tensor, state: State) -> Tensor:
         mt, vt = self.moments(gradient, state)
         b1, b2 = self.beta
+        if self.formula == "0.8":
+            state["βp"] = (b1, b2)
         first, second = self.advance(state)
         ahead = b1 * mt / (1 - b1 * first) + (1 - b1) * wide(gradient) / (1 - first)
         return ahead / ((vt * b2 / (1 - second)).sqrt() + self.epsilon) * self.eta

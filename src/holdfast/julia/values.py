@@ -209,6 +209,10 @@ class Struct:
     def __len__(self) -> int:
         return len(self.data)
 
+    def __bool__(self) -> bool:
+        """A struct without fields, such as a function, is something too."""
+        return True
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         from holdfast.julia.arrays import as_array
 

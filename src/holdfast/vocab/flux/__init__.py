@@ -1,17 +1,23 @@
 """Flux's structs, functions and optimisers as the modules of ``holdfast.flux``.
 
-layouts.py    every layout that the structs had, as a table
-fields.py     what a field is, in both directions
-layers.py     struct <-> layer, by the table
-functions.py  Julia's functions by name
-arrays.py     Julia's arrays as parameters, on the same memory
-types.py      the Julia types of what stands in a struct
+layouts/            every layout that the structs had, as tables
+eras.py             which version of Flux wrote a file
+fields.py           what a field is, in both directions
+layers.py           struct -> layer
+lowering.py         layer -> struct
+functions.py        Julia's functions by name
+julia_functions.py  those that ``holdfast.flux`` has no name for
+code.py             Julia code that Python does not have
+arrays.py           Julia's arrays as tensors, on the same memory
+optimiser_layouts.py, optimisers.py  Flux's optimisers, bound to the parameters
+tracked.py          tensors as what they came in
+types.py            the Julia types of what stands in a struct
 """
 
-from holdfast.codec.rule import Rule, Vocabulary
-from holdfast.vocab.flux import functions, layers
+from holdfast.codec.rule import Vocabulary
+from holdfast.vocab.flux import arrays, functions, layers, optimisers, params
 
 
 def vocabulary() -> Vocabulary:
-    named = [Rule("struct", name, lift=lambda _, f=function: f) for name, function in functions.BY_NAME.items()]
-    return Vocabulary([*layers.RULES, *named])
+    """The rules of Flux's values."""
+    return Vocabulary([*arrays.RULES, *layers.RULES, *functions.RULES, *optimisers.RULES, *params.RULES])

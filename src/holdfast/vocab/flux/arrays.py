@@ -7,18 +7,21 @@ was. A ``TrackedArray`` (before Flux 0.10) or a wrapper such as ``Adjoint`` hold
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from holdfast.codec.rule import Options
+from holdfast.codec.rule import Fields, Filling, Items, Options, Rule
 from holdfast.errors import FormatError, UnsupportedError
 from holdfast.julia.arrays import WRAPPERS, as_array
 from holdfast.julia.types import type_name
 from holdfast.julia.values import Struct
-from holdfast.vocab.flux.eras import Load, Span, load_of, span
+from holdfast.vocab.flux.eras import Span, load_of, span
+from holdfast.vocab.julia import tags
+from holdfast.vocab.torch.tensors import AXES
 
 TRACKED: Final = {
     "Flux.Tracker.TrackedArray": span(until="0.7.3"),
@@ -27,9 +30,6 @@ TRACKED: Final = {
 """The type of a tracked array -> the versions of Flux that had it."""
 OLDEST_TRACKED: Final[Span] = span(until="0.5.3")
 """When a ``Tracked`` had five fields: it held the array once more."""
-
-AXES: Final = "julia_axes"
-"""Attribute of a tensor whose axes are Julia's in reverse: it is written as a plain Julia array."""
 
 
 def is_tracked(value: Any) -> bool:
@@ -60,8 +60,7 @@ def tensor_of(value: Any, options: Options, *, reverse: bool = False, parameter:
         else:
             tensor = _fresh(fresh, options, reverse, parameter)
         options.made[id(value)] = (value, tensor)
-    for take in load_of(options).waiting.pop(id(value), ()):
-        take(tensor)
+    load_of(options).made(value, tensor)
     return tensor
 
 
@@ -94,7 +93,7 @@ def numbers(value: Any) -> np.ndarray[Any, Any]:
 def on_memory(array: np.ndarray[Any, Any]) -> Tensor:
     """A tensor on the memory of ``array``, where torch can use that."""
     if not array.flags.writeable or any(stride < 0 for stride in array.strides):
-        array = array.copy()
+        array = array.copy(order="K")
     if array.dtype.name == "bfloat16":
         return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
     try:
@@ -105,8 +104,8 @@ def on_memory(array: np.ndarray[Any, Any]) -> Tensor:
 
 def _untracked(value: Struct, options: Options, reverse: bool, parameter: bool) -> Tensor:
     """The tensor inside a TrackedArray (tracker, data, grad); the struct now holds that itself."""
-    if len(value) != 3 or not isinstance(value[0], Struct):
-        raise FormatError(f"a {type_name(value.type)} has {len(value)} fields; layouts with 3 are known")
+    if len(value) not in (2, 3) or not isinstance(value[0], Struct):  # no gradient where none was ever there
+        raise FormatError(f"a {type_name(value.type)} has {len(value)} fields; layouts with 2 and 3 are known")
     tracker, array = value[0], value[1]
     load_of(options).era.narrow(TRACKED[type_name(value.type)])
     tensor = value[1] = tensor_of(array, options, reverse=reverse, parameter=parameter)
@@ -121,7 +120,7 @@ def _unwrapped(value: Struct, options: Options, reverse: bool, parameter: bool) 
     """The tensor of a wrapper: a view of its parent's memory, where there is one; the struct holds the parent's tensor."""
     view = numbers(value)
     parent = value[0]
-    if isinstance(parent, np.ndarray) and parent.size and view.dtype == parent.dtype:
+    if isinstance(parent, np.ndarray) and parent.size and parent.flags.forc and view.dtype == parent.dtype:
         base = tensor_of(parent, options, parameter=parameter)
         value[0] = base
         place = (view.ctypes.data - parent.ctypes.data) // parent.itemsize
@@ -140,9 +139,42 @@ def when_made(value: Any, options: Options, take: Callable[[Tensor], None]) -> N
     elif id(array) in options.made:
         take(options.made[id(array)][1])
     else:
-        load: Load = load_of(options)
-        # The array is kept beside what waits, so that its id stays its own.
-        load.waiting.setdefault(id(array), []).append(lambda tensor, kept=array: take(tensor))
+        load_of(options).wait(array, take)
+
+
+def follow(holder: list[Any], options: Options) -> None:
+    """Put a layer's tensor in the place of an array that ``holder`` has as well: what was one object stays one."""
+
+    def follower(place: int, array: Any) -> Callable[[Tensor], None]:
+        def put(tensor: Tensor) -> None:
+            if holder[place] is array:
+                holder[place] = tensor
+
+        return put
+
+    for place, value in enumerate(holder):
+        if isinstance(value, np.ndarray):
+            when_made(value, options, follower(place, value))
+
+
+def lift_struct(_: Fields, options: Options) -> Filling:
+    """A struct that nobody knows. An array that a layer has, too, becomes that layer's tensor."""
+    filling = tags.lift_struct(_)
+    value = next(filling)
+    level = yield value
+    with suppress(StopIteration):
+        filling.send(level)
+    if isinstance(value.data, list):
+        follow(value.data, options)
+
+
+def lift_list(value: list[Any], options: Options) -> Filling:
+    """As ``vocab.containers`` has it, with arrays that follow those of layers."""
+    level = yield value
+    if level is not value:
+        value[:] = level
+    if np.ndarray in set(map(type, value)):
+        follow(value, options)
 
 
 # -- to the file ------------------------------------------------------------------------------------------------------
@@ -155,43 +187,12 @@ def mark(tensor: Tensor) -> Tensor:
     return tensor
 
 
-def is_reversed(tensor: Tensor) -> bool:
-    return getattr(tensor, AXES, "") == "reversed"
-
-
 def reversed_axes(tensor: Tensor) -> Tensor:
     """The same memory with its axes in the opposite order."""
     return tensor.permute(*reversed(range(tensor.dim())))
 
 
-def julia_array(tensor: Tensor, was: Any = None, *, same: bool = True, reverse: bool = False) -> Any:
-    """What stands for ``tensor`` in a Julia struct: the struct around it that it came in, or itself.
-
-    ``was`` is what the file had there, ``same`` whether that is of this very tensor.
-    """
-    if reverse:
-        mark(tensor)
-    if is_tracked(was):
-        return was if same and _holds(was[1], tensor) else tracked_again(was, tensor)
-    if is_wrapper(was) and same and isinstance(was[0], Tensor) and was[0].dtype == tensor.dtype:
-        shared = was[0].untyped_storage().data_ptr() == tensor.untyped_storage().data_ptr()
-        return was if shared else tensor
-    return tensor
-
-
-def _holds(inside: Any, tensor: Tensor) -> bool:
-    return inside is tensor
-
-
-def tracked_again(was: Struct, tensor: Tensor) -> Any:
-    """A new TrackedArray like ``was`` around another tensor, with no gradient yet."""
-    from holdfast.vocab.flux.types import array_type, julia_type
-
-    inner = array_type(tensor)
-    element, ndim = inner.params[0], inner.params[1]
-    gradient = torch.zeros_like(tensor.detach())
-    gradient = mark(gradient) if is_reversed(tensor) else gradient
-    tracker: Struct = was[0]
-    fields = [*tracker.data[:3], *([tensor] if len(tracker) == 5 else []), gradient]
-    around = Struct(julia_type(tracker.type.name, (inner,)), fields)
-    return Struct(julia_type(was.type.name, (element, ndim, inner)), [around, tensor, gradient])
+RULES: Final = [
+    Rule("tag", "struct", (Struct,), tags.lower_struct, lift_with=lift_struct, needs=frozenset({"type", "data"})),
+    Rule("tag", "list", (list,), Items, lift_with=lift_list),
+]

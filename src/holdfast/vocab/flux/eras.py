@@ -95,7 +95,16 @@ class Load:
     """What one ``load`` knows beyond its values: the era, and who waits for the tensor of an array."""
 
     era: Era = field(default_factory=Era)
-    waiting: dict[int, list[Callable[[Tensor], None]]] = field(default_factory=dict)
+    _waiting: dict[int, tuple[Any, list[Callable[[Tensor], None]]]] = field(default_factory=dict)
+
+    def wait(self, array: Any, take: Callable[[Tensor], None]) -> None:
+        """Call ``take`` when a tensor is made of ``array``, which is kept so that its ``id`` stays its own."""
+        self._waiting.setdefault(id(array), (array, []))[1].append(take)
+
+    def made(self, array: Any, tensor: Tensor) -> None:
+        """Tell those who wait for the tensor of ``array``."""
+        for take in self._waiting.pop(id(array), (array, []))[1]:
+            take(tensor)
 
 
 def load_of(options: Options) -> Load:

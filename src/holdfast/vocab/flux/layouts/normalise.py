@@ -159,6 +159,7 @@ DROPOUT: Final = (
             row("p dims active rng", "p dims rng", "0.13.0"),
         ),
         MODES,
+        python=("rng",),
     ),
     Layout(
         "Flux.AlphaDropout",
@@ -169,5 +170,6 @@ DROPOUT: Final = (
             row("p active rng", "p rng", "0.13.0"),
         ),
         {name: kind for name, kind in MODES.items() if name != "dims"},
+        python=("rng",),
     ),
 )

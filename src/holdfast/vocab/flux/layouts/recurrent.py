@@ -6,10 +6,12 @@ Until 0.14 a cell held its first state, and Recur remembered the state from call
 
 from typing import Any, Final
 
+import torch
 from torch import Tensor
 
 from holdfast import flux
 from holdfast.flux.recurrent import Cell
+from holdfast.vocab.flux.arrays import mark
 from holdfast.vocab.flux.layouts.rows import Layout, row
 
 CELL: Final = {"Wi": "matrix", "Wh": "matrix", "bias": "bias", "state0": "state0"}
@@ -29,6 +31,7 @@ def build_lstm_cell(h0: Any = None, c0: Any = None, state0: Any = None, **fields
 
 
 READ: Final = {"state0": first_state}
+FIRST: Final = ("h0", "c0")
 GATES: Final = "Wi Wh bias"
 
 CELLS: Final = (
@@ -43,6 +46,7 @@ CELLS: Final = (
         ),
         {"activation": "function", **CELL},
         read=READ,
+        inner=FIRST,
     ),
     Layout(
         "Flux.LSTMCell",
@@ -56,6 +60,7 @@ CELLS: Final = (
         {**CELL, "h0": "image", "c0": "image"},
         build_lstm_cell,
         read=READ,
+        inner=FIRST,
     ),
     Layout(
         "Flux.GRUCell",
@@ -68,6 +73,7 @@ CELLS: Final = (
         ),
         CELL,
         read=READ,
+        inner=FIRST,
     ),
     Layout(
         "Flux.GRUv3Cell",
@@ -79,6 +85,7 @@ CELLS: Final = (
         ),
         {**CELL, "Wh_h": "matrix"},
         read=READ,
+        inner=FIRST,
     ),
 )
 
@@ -102,7 +109,30 @@ def released(state: Any) -> Any:
     """A remembered state is no parameter: nothing trains it."""
     if isinstance(state, tuple):
         return tuple(map(released, state))
-    return state.detach() if isinstance(state, Tensor) else state
+    return state.detach() if isinstance(state, Tensor) and state.requires_grad else state
+
+
+def is_stateless(layer: Any) -> bool:
+    """Whether a Recur is to start from a state that its cell does not hold."""
+    if not isinstance(layer, flux.Recur) or not isinstance(layer.cell, Cell):
+        return False
+    return layer.remembered is None and layer.init is None and first_state(layer.cell) is None
+
+
+def zero_state(cell: Cell) -> Any:
+    """The first state of a cell that holds none, as Flux until 0.14 has it: (1, out), Julia's out × 1."""
+    parts: tuple[Tensor, ...] = tuple(mark(torch.zeros_like(cell.Wh[:1, :].detach().contiguous())) for _ in cell.states)
+    return parts if len(parts) > 1 else parts[0]
+
+
+def initial_state(layer: flux.Recur) -> Any:
+    """What stood in a Recur's field ``init`` until 0.11: the cell's first state, unless it was given another."""
+    return layer.init if layer.init is not None or not isinstance(layer.cell, Cell) else first_state(layer.cell)
+
+
+def remembered_state(layer: flux.Recur) -> Any:
+    """What stands in a Recur's field ``state``."""
+    return zero_state(layer.cell) if is_stateless(layer) else layer.state
 
 
 def _unrolled(name: str, layer: type[Any], since: str = "0.15.0") -> Layout:
@@ -127,6 +157,7 @@ SEQUENCES: Final = (
         ),
         {"cell": "stateful", "init": "state", "state": "state"},
         build_recur,
+        read={"init": initial_state, "state": remembered_state},
         inner=("remembered",),
     ),
     _unrolled("RNN", flux.RNN),

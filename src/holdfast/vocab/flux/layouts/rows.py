@@ -124,7 +124,7 @@ BLANK: Final[dict[str, Read]] = {
     "outpad": lambda sizes: not any(sizes),
     "affine": lambda affine: affine is True,
     "track_stats": lambda track_stats: track_stats is True,
-    **dict.fromkeys(("channels", "size", "rng", "h0", "c0"), lambda value: True),
+    **dict.fromkeys(("channels", "size", "rng", "h0", "c0", "init"), lambda value: True),
 }
 """Values of fields that a row may leave out: what it meant without them, or what others say too."""
 

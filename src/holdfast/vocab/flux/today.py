@@ -1,0 +1,127 @@
+"""Models of old files as another Flux has them.
+
+Strategy: a loaded layer keeps its file's layout. ``for_flux`` gives every layer the newest form that one version of
+Flux has, in place, and turns layers that it lacks into those that took their place. Numbers stay what they are.
+"""
+
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+from holdfast.errors import MismatchError, UnsupportedError
+from holdfast.flux import BatchNorm, DepthwiseConv, Diagonal, LayerNorm, Scale
+from holdfast.vocab.flux.eras import TODAY, Version, version
+from holdfast.vocab.flux.layouts import BY_LAYER
+from holdfast.vocab.flux.lowering import ORIGIN, Origin
+
+Model = TypeVar("Model", bound=nn.Module)
+
+OLDEST = version("0.12.0")
+"""The oldest Flux that ``for_flux`` writes for: before, a layer said less than ours hold."""
+
+
+def as_today(model: Model) -> Model:
+    """``model`` such that today's Flux opens it when it is saved; see ``for_flux``.
+
+    >>> from holdfast.flux import Chain
+    >>> as_today(Chain(DepthwiseConv((3, 3), (2, 6)), Diagonal(4)))
+    Chain(Conv((3, 3), (2, 6), groups=2), Scale(4))
+    """
+    return for_flux(model)
+
+
+def for_flux(model: Model, flux: str = "") -> Model:
+    """``model`` such that Flux ``flux`` (``"0.14"``; today's unless given) opens it when it is saved. Changed in place.
+
+    A layer that this Flux lacks is replaced by the one that computes the same: DepthwiseConv by a Conv with groups,
+    Diagonal by Scale. Raises UnsupportedError that names every other such layer (Recur since 0.15), and then changes
+    nothing.
+    """
+    wanted, oldest = bounds(flux)
+    lacking = [line for name, layer in model.named_modules() if (line := obstacle(name, layer, wanted, oldest))]
+    if lacking:
+        raise UnsupportedError(f"Flux {flux or 'today'} has not all layers of this model: " + "; ".join(lacking))
+    result: Any = renewed(model, wanted)
+    for layer in result.modules():
+        if type(layer) in BY_LAYER:
+            take_form(layer, wanted)
+    return result  # type: ignore[no-any-return]
+
+
+def bounds(flux: str) -> tuple[Version, Version]:
+    """The newest and the oldest version that ``flux`` means: ``"0.14"`` is any 0.14.
+
+    >>> bounds("0.14.3"), bounds("0.14")[0] > (0, 14, 25)
+    (((0, 14, 3), (0, 14, 3)), True)
+    """
+    if not flux:
+        return TODAY, TODAY
+    try:
+        least = version(flux)
+    except ValueError:
+        raise MismatchError(f"flux={flux!r}: give a version such as '0.14'") from None
+    if (*least, 0, 0) < OLDEST or least[:2] > TODAY[:2]:
+        raise MismatchError(f"flux={flux!r}: layouts of 0.12 to {'.'.join(map(str, TODAY[:2]))} can be written")
+    return (least if len(least) > 2 else (*least, 9999)), (*least, 0)[:3]
+
+
+def obstacle(name: str, layer: Any, wanted: Version, oldest: Version) -> str:
+    """A line about a layer that this Flux neither has nor has another for; nothing for others."""
+    layout = BY_LAYER.get(type(layer))
+    if layout is None or replacement(layer, wanted) is not None:
+        return ""
+    first, last = layout.rows[0].span.since, layout.rows[-1].span.until
+    if first <= wanted and (last >= oldest or last >= TODAY):
+        return ""
+    return f"{name or 'the model'} is a {type(layer).__name__}, which Flux {_dotted(first)} to {_dotted(last)} had"
+
+
+def _dotted(found: Version) -> str:
+    return ".".join(map(str, found))
+
+
+SCALES = version("0.13.0")
+"""The first Flux with Scale, and without Diagonal and DepthwiseConv."""
+
+
+def replacement(layer: Any, wanted: Version) -> nn.Module | None:
+    """The layer that stands in a newer Flux for one that it lacks; None for a layer that it has."""
+    if wanted < SCALES:
+        return None
+    if isinstance(layer, DepthwiseConv):
+        return layer.as_conv()
+    return Scale.of(layer.scale, layer.bias) if type(layer) is Diagonal else None
+
+
+def renewed(module: Any, wanted: Version) -> Any:
+    """``module`` with replacements in it, or in its place."""
+    for name, child in list(module.named_children()):
+        fresh = renewed(child, wanted)
+        if fresh is not child:
+            module.put(name, fresh) if hasattr(module, "put") else setattr(module, name, fresh)
+    if isinstance(module, LayerNorm) and isinstance(module.diag, Scale) and wanted >= SCALES:
+        module.diag.activation = module.activation
+    fresh = replacement(module, wanted)
+    if fresh is None:
+        return module
+    fresh.training = module.training
+    return fresh
+
+
+def take_form(layer: Any, wanted: Version) -> None:
+    """Forget the layout of the file for that of ``wanted``."""
+    layout, held = BY_LAYER[type(layer)], vars(layer)
+    held.pop(ORIGIN, None)
+    if isinstance(layer, BatchNorm) and layer.deviations:
+        variances(layer)
+    if wanted != TODAY:
+        held[ORIGIN] = Origin(None, layout.newest(layer, wanted), {})
+
+
+def variances(layer: BatchNorm) -> None:
+    """Variances in place of the deviations that Flux had until 0.6, which counted without ``eps``."""
+    assert layer.var is not None
+    with torch.no_grad():
+        layer.var.copy_(layer.var.square() - layer.eps)
+    layer.deviations = False
