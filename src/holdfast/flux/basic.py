@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from holdfast.errors import MismatchError
 from holdfast.flux.activations import Activation, identity
-from holdfast.flux.fields import matching, parameter, reversed_axes, spelled
+from holdfast.flux.fields import matching, parameter, reversed_axes, spelled, turned_parameter
 from holdfast.flux.functions import SAME, mean
 from holdfast.flux.initialise import Init, glorot_uniform, ones32, randn32
 
@@ -47,17 +47,19 @@ class Weighted(nn.Module):
     """A layer of one array, a bias and an activation; the array is called ``weight`` unless a class says otherwise."""
 
     array = "weight"
+    turned = False  # whether the axes of the arrays are Julia's reversed
     bias: nn.Parameter | bool
     activation: Activation
 
     def _hold(self, weight: Tensor, bias: Bias, shape: tuple[int, ...], activation: Activation) -> None:
         """Set the three fields; ``shape`` is that of the bias."""
-        setattr(self, self.array, parameter(weight))
+        made = turned_parameter if self.turned else parameter
+        setattr(self, self.array, made(weight))
         if bias is True:
             bias = weight.new_zeros(shape)
         if isinstance(bias, Tensor) and tuple(bias.shape) != shape:
             raise MismatchError(f"{type(self).__name__}: the bias has shape {tuple(bias.shape)}, it needs {shape}")
-        self.bias = parameter(bias) if isinstance(bias, Tensor) else False
+        self.bias = made(bias) if isinstance(bias, Tensor) else False
         self.activation = activation
 
     def _offset(self) -> Tensor | None:
@@ -124,6 +126,7 @@ class Scale(Weighted):
     """
 
     array = "scale"
+    turned = True
     scale: nn.Parameter
 
     def __init__(

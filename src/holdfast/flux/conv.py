@@ -22,12 +22,12 @@ from holdfast.flux.fields import (
     expect,
     matching,
     offset,
-    parameter,
     per_axis,
     reversed_axes,
     spelled_activation,
     spelled_call,
     spelled_sizes,
+    turned_parameter,
 )
 from holdfast.flux.initialise import Init, glorot_uniform
 from holdfast.flux.padding import Pad, chosen_pad, sides, spelled_pad, symmetric
@@ -102,7 +102,7 @@ class Convolution(nn.Module):
         if axes not in CONVOLVE:
             raise MismatchError(f"a kernel of shape {tuple(weight.shape)}: Flux convolves along 1, 2 or 3 axes")
         self.activation = activation
-        self.weight = parameter(weight)
+        self.weight = turned_parameter(weight)
         self.stride = per_axis(axes, stride)
         self.pad = per_axis(axes, pad)
         self.dilation = per_axis(axes, dilation)

@@ -33,6 +33,7 @@ __all__ = [
     "spelled_activation",
     "spelled_call",
     "spelled_sizes",
+    "turned_parameter",
 ]
 
 
@@ -46,6 +47,14 @@ def parameter(array: Tensor) -> nn.Parameter:
     if isinstance(array, nn.Parameter):
         return array
     return nn.Parameter(array, requires_grad=array.is_floating_point())
+
+
+def turned_parameter(array: Tensor) -> nn.Parameter:
+    """A parameter whose axes are Julia's in the opposite order, and that says so: a file has it as Julia does."""
+    result = parameter(array)
+    if result.dim() > 1:
+        result.julia_axes = "reversed"  # type: ignore[attr-defined]
+    return result
 
 
 def bias_for(layer: type[nn.Module], weight: Tensor, bias: Bias, *size: int) -> nn.Parameter | bool:

@@ -92,19 +92,19 @@ def pack(*xs: Any) -> tuple[Any, ...]:
     return xs
 
 
-def total(x: Tensor, dim: int) -> Tensor:
-    """The sum along ``dim``; Julia's ``sum``."""
+def total(x: Tensor, dim: int | None = None) -> Tensor:
+    """The sum along ``dim``, or of all; Julia's ``sum``."""
     return x.sum(dim)
 
 
-def maximum(x: Tensor, dim: int) -> Tensor:
-    """The largest along ``dim``."""
-    return x.amax(dim)
+def maximum(x: Tensor, dim: int | None = None) -> Tensor:
+    """The largest along ``dim``, or of all."""
+    return x.amax() if dim is None else x.amax(dim)
 
 
-def minimum(x: Tensor, dim: int) -> Tensor:
-    """The smallest along ``dim``."""
-    return x.amin(dim)
+def minimum(x: Tensor, dim: int | None = None) -> Tensor:
+    """The smallest along ``dim``, or of all."""
+    return x.amin() if dim is None else x.amin(dim)
 
 
 class Fix1:

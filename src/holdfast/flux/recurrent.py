@@ -16,7 +16,17 @@ from torch import Tensor, nn
 
 from holdfast.errors import MismatchError
 from holdfast.flux.activations import tanh
-from holdfast.flux.fields import Activation, Bias, bias_for, matching, offset, parameter, spelled, spelled_call
+from holdfast.flux.fields import (
+    Activation,
+    Bias,
+    bias_for,
+    matching,
+    offset,
+    parameter,
+    spelled,
+    spelled_call,
+    turned_parameter,
+)
 from holdfast.flux.initialise import Init, glorot_uniform, zeros32
 
 __all__ = ["Cell", "GRUCell", "GRUv3Cell", "LSTMCell", "RNNCell", "State"]
@@ -61,7 +71,7 @@ class Cell(nn.Module):
             setattr(self, name, parameter(array))
         first = state0 if isinstance(state0, tuple) else (state0,) * len(self.states)
         for name, part in zip(self.states, first, strict=True):
-            self.register_parameter(name, None if part is None else parameter(part))
+            self.register_parameter(name, None if part is None else turned_parameter(part))
 
     @property
     def inputs(self) -> int:

@@ -10,7 +10,7 @@ import contextlib
 import functools
 import sys
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence, Sized
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence, Sized
 from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, overload
 
 import torch
@@ -55,6 +55,7 @@ def train(
     cb: Callback | Sequence[Callback] | None = None,
     epochs: int = 1,
     progress: bool | None = None,
+    series: Any = None,
 ) -> None:
     """Train ``params`` (or a module's own) to make ``loss`` small over ``data``, ``epochs`` times.
 
@@ -64,6 +65,10 @@ def train(
     several in order. While the loss is computed, and only then, the model is in torch's train mode, as in Flux; this
     works for a module and for ``params(model)``, which remembers its model. A progress bar shows on a terminal;
     ``progress`` True or False decides otherwise.
+
+    ``series``, a ``holdfast.Series``, makes this a run that goes on where it stopped: the model, ``opt`` and data that
+    knows its place (a DataLoader does then) are tracked, what the run has had is left out, each piece of data is a step
+    whose loss is recorded, and the last step is saved in the end. Other data must come in the same order each time.
 
     Raises MismatchError where ``opt`` does not hold the parameters, where the loss is no single number, and where
     ``data`` can be read once but ``epochs`` asks for more.
@@ -82,18 +87,57 @@ def train(
     _bound(opt, parameters)
     if epochs > 1 and iter(data) is data:
         raise MismatchError(f"data can be read only once, so not for {epochs} epochs; pass a list or a DataLoader")
-    arguments = (tuple, list) if isinstance(data, DataLoader) else (tuple,)
-    with contextlib.suppress(StopTraining), contextlib.closing(_shown(data, epochs, progress)) as pieces:
-        for piece in pieces:
-            with contextlib.suppress(SkipBatch):
+    arguments = (tuple, list) if isinstance(getattr(data, "loader", data), DataLoader) else (tuple,)
+    walk = _numbered(data, epochs) if series is None else _followed(series, parameters, opt).walk(data, epochs)
+    total = len(data) * epochs if isinstance(data, Sized) else None
+    with contextlib.suppress(StopTraining), contextlib.closing(_shown(walk, total, progress)) as pieces:
+        for step, epoch, piece in pieces:
+            with _told(series, step, epoch) as made, contextlib.suppress(SkipBatch):
                 given = piece if isinstance(piece, arguments) else (piece,)
-                _one_step(functools.partial(loss, *given), parameters, opt)
+                made.append(_one_step(functools.partial(loss, *given), parameters, opt))
                 for callback in callbacks:
                     callback()
     with contextlib.suppress(StopTraining, SkipBatch):
         for callback in callbacks:
             if isinstance(callback, Throttled):
                 callback.flush()
+    if series is not None:
+        series.finish()
+
+
+def _numbered(data: Iterable[Any], epochs: int) -> Iterator[tuple[int, int, Any]]:
+    """All pieces of all epochs, each with its number and its epoch."""
+    pieces = ((epoch, piece) for epoch in range(epochs) for piece in data)
+    return ((step, epoch, piece) for step, (epoch, piece) in enumerate(pieces))
+
+
+def _followed(series: Any, parameters: Params, opt: torch.optim.Optimizer) -> Any:
+    """The series, which tracks the model and the optimiser under names of our own unless it does already."""
+    known = {id(tracked) for tracked in series.tracked.values()}
+    whole: Sequence[Any] = parameters.models or parameters
+    name = "model" if parameters.models else "parameter"
+    names = [name] if len(whole) == 1 else [f"{name}{number}" for number in range(1, len(whole) + 1)]
+    for name, value in [*zip(names, whole, strict=True), ("opt", opt)]:
+        if id(value) not in known:
+            series.track(**{name: value})
+    return series
+
+
+@contextlib.contextmanager
+def _told(series: Any, step: int, epoch: int) -> Generator[list[Tensor], None, None]:
+    """Tell the series that a step is done, with the loss that the block puts into the list; also when it is the last.
+
+    A piece of data that is skipped counts: the run has had it. One in whose loss the training stops does not.
+    """
+    made: list[Tensor] = []
+    try:
+        yield made
+    except StopTraining:
+        if series is not None and made:
+            series.step(step, epoch=epoch, loss=made[0])
+        raise
+    if series is not None:
+        series.step(step, epoch=epoch, loss=made[0] if made else None)
 
 
 def _bound(opt: torch.optim.Optimizer, parameters: list[Tensor]) -> None:
@@ -107,7 +151,8 @@ def _bound(opt: torch.optim.Optimizer, parameters: list[Tensor]) -> None:
         raise MismatchError("the optimiser does not hold all the parameters that train was given", missing)
 
 
-def _one_step(loss: Callable[[], Tensor], parameters: Params, opt: torch.optim.Optimizer) -> None:
+def _one_step(loss: Callable[[], Tensor], parameters: Params, opt: torch.optim.Optimizer) -> Tensor:
+    """One step down; gives the loss before it."""
     opt.zero_grad()  # also of what others may have left behind
     with _training(parameters.models):
         value = loss()
@@ -117,6 +162,7 @@ def _one_step(loss: Callable[[], Tensor], parameters: Params, opt: torch.optim.O
     torch.autograd.backward(value.sum(), inputs=parameters)
     opt.step()
     opt.zero_grad()
+    return value.detach()
 
 
 @contextlib.contextmanager
@@ -132,16 +178,14 @@ def _training(models: Iterable[nn.Module]) -> Generator[None, None, None]:
             layer.training = False
 
 
-def _shown(data: Iterable[Any], epochs: int, progress: bool | None) -> Generator[Any, None, None]:
-    """All pieces of all epochs, under a progress bar where one is wanted."""
-    pieces = (piece for _ in range(epochs) for piece in data)
+def _shown(pieces: Iterable[Any], total: int | None, progress: bool | None) -> Generator[Any, None, None]:
+    """All pieces, under a progress bar where one is wanted."""
     if not (sys.stderr.isatty() if progress is None else progress):
         yield from pieces
         return
     from rich.console import Console
     from rich.progress import track
 
-    total = len(data) * epochs if isinstance(data, Sized) else None
     yield from track(pieces, description="train", total=total, console=Console(stderr=True))
 
 

@@ -84,8 +84,8 @@ CLASSIC: Final = (
         "eta decay every clip table",
         "eta decay every clip begin table",
         choices=(
-            Choice(span("0.7.0", "0.8.3"), {"formula": "0.8"}),
             Choice(span("0.9.0", "0.10.4"), {"formula": "0.9"}),
+            Choice(span("0.7.0", "0.8.3"), {"formula": "0.8"}),  # likelier than the one before, where both may be
             Choice(span("0.11.0"), {"formula": ""}),
         ),
     ),

@@ -90,7 +90,9 @@ def optimiser_from(name: str, level: Fields, options: Options) -> Any:
     origin = vars(optimiser)[ORIGIN] = OptimiserOrigin(level["type"], names, kept)
     if swapped != made:
         origin.fields = {key: (value, swapped[key]) for key, value in zip(swapped, data, strict=True)}
-    load_of(options).era.settle(_choices(rows, stood), lambda sets: _set(optimiser, sets))
+    choices = _choices(rows, made, stood.get("table"))
+    if choices:
+        load_of(options).era.settle(choices, lambda sets: _set(optimiser, sets))
     if "table" in stood:
         take_state(optimiser, origin, stood["table"], options)
     take_groups(optimiser, level)
@@ -114,13 +116,28 @@ def _swapped(name: str, made: dict[str, Any]) -> dict[str, Any]:
     return {**made, "lambda_": made["epsilon"], "epsilon": made["lambda_"]}
 
 
-def _choices(rows: Rows, stood: Mapping[str, Any]) -> list[Choice[Sets]]:
-    """How versions computed, less what the state says already: corrected AdaBelief has the products of the betas."""
-    table = stood.get("table")
-    if rows.kind is rules.AdaBelief and isinstance(table, dict) and table:
-        lengths = {len(value) for value in table.values() if isinstance(value, tuple)}
-        return [choice for choice in rows.choices if choice.value["corrected"] == (lengths == {3})]
-    return list(rows.choices) or [Choice(load_of(Options()).era.span, {})]
+def _choices(rows: Rows, made: Mapping[str, Any], table: Any) -> list[Choice[Sets]]:
+    """How versions computed, less what the state rules out.
+
+    AdaBelief that is corrected holds the products of the betas. NADAM of Flux 0.8 always holds their squares, in a tuple.
+    """
+    products = [value[2] if len(value) > 2 else None for value in _tuples(table)]
+    if rows.kind is rules.AdaBelief and products:
+        return [choice for choice in rows.choices if choice.value["corrected"] == (products[0] is not None)]
+    if rows.kind is rules.NADAM and products:
+        squares = tuple(beta * beta for beta in made["beta"])
+        first = all(isinstance(product, tuple) and product == squares for product in products)
+        return [
+            Choice(c.span, c.value, first and c.value["formula"] == "0.8")
+            for c in rows.choices
+            if first or not c.value["formula"]
+        ]
+    return list(rows.choices)
+
+
+def _tuples(table: Any) -> list[tuple[Any, ...]]:
+    values = table.values() if isinstance(table, dict) else ()
+    return [value for value in values if isinstance(value, tuple)]
 
 
 def _set(optimiser: FluxOptimiser, sets: Sets) -> None:
@@ -152,7 +169,7 @@ def take_state(optimiser: FluxOptimiser, origin: OptimiserOrigin, table: Any, op
     if not isinstance(table, dict):
         raise FormatError(f"its state is a {type(table).__name__}, not an IdDict")
     origin.table = getattr(table, "type", None)
-    places = {made: place for place, made in enumerate(options.made)}
+    places = {id(tensor): place for place, (_, tensor) in enumerate(options.made.values())}
     entries = [(key.value if isinstance(key, ByIdentity) else key, value) for key, value in table.items()]
     entries.sort(key=lambda entry: places.get(id(array_in(entry[0])), len(places)))
     for key, value in entries:
@@ -212,6 +229,11 @@ def take_groups(optimiser: FluxOptimiser, level: Fields) -> None:
         if not own <= group.keys() or not isinstance(tensors, list) or not all(isinstance(t, Tensor) for t in tensors):
             raise FormatError(f"one of its groups is {group!r:.80}")
     optimiser.param_groups = groups
+    for entry in level.get("state", ()):
+        parameter, state = entry
+        if not isinstance(parameter, Tensor) or not isinstance(state, dict) or not state.keys() <= set(optimiser.STATE):
+            raise FormatError(f"a parameter's state is {entry!r:.80}")
+        optimiser.state[parameter] = state
 
 
 # -- to the file ------------------------------------------------------------------------------------------------------

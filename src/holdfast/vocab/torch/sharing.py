@@ -14,7 +14,7 @@ from torch import Tensor
 
 from holdfast.codec.rule import Fields, Items
 from holdfast.vocab.torch.layouts import array_document, dense_order, span
-from holdfast.vocab.torch.tensors import NAMES, NATIVE, is_reversed, memory, on_storage
+from holdfast.vocab.torch.tensors import NAMES, NATIVE, is_turned, memory, on_storage
 
 MAX_PAIRS: Final = 64
 """Tensors of one group up to which we look whether they share elements, and not only a range."""
@@ -114,7 +114,7 @@ def write_alone(member: Member) -> None:
 def complete(member: Member) -> bool:
     """Write the memory as it lies, if it is dense; with Julia's axes reversed, as the plain array that Julia has."""
     array = memory(member.tensor)
-    return write_array(member, np.ascontiguousarray(array).T if is_reversed(member.tensor) else array)
+    return write_array(member, np.ascontiguousarray(array).T if is_turned(member.fields) else array)
 
 
 def write_array(member: Member, array: np.ndarray[Any, Any]) -> bool:

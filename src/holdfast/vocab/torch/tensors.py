@@ -142,6 +142,12 @@ def is_reversed(tensor: Tensor) -> bool:
     return getattr(tensor, AXES, None) == "reversed"
 
 
+def is_turned(fields: Fields) -> bool:
+    """Whether a document says that Julia has the axes of its tensor in the opposite order."""
+    attributes = fields.get("attributes")
+    return isinstance(attributes, dict) and attributes.get(AXES) == "reversed"
+
+
 def memory(tensor: Tensor) -> NdArray:
     """The tensor's own memory as NumPy sees it, with the tensor's strides; from a GPU, a copy."""
     plain = tensor.detach()
@@ -165,9 +171,8 @@ def on_memory(level: Fields, options: Options) -> Tensor:
     """A tensor on the memory of the file, or on that of another tensor."""
     if "base" in level:
         return view_of(level)
-    tensor, attributes = on_array(level, options), level.get("attributes")
-    turned = isinstance(attributes, dict) and attributes.get(AXES) == "reversed"
-    return tensor.permute(*reversed(range(tensor.dim()))) if turned else tensor
+    tensor = on_array(level, options)
+    return tensor.permute(*reversed(range(tensor.dim()))) if is_turned(level) else tensor
 
 
 def finished(level: Fields, tensor: Tensor, *, parameter: bool = False) -> Tensor:
