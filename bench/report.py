@@ -30,11 +30,17 @@ def table(results: dict[str, Figures]) -> str:
 
 
 def write(path: str, results: dict[str, Figures], rounds: int, command: str) -> None:
-    text = (
-        "# Measured\n\nTime of the peer divided by Holdfast's (durable, checksums compared), medians of one run:
-        above 1, " "Holdfast is faster.\nHalf the distance between the fastest and the slowest round stands behind
-        each.\n\n" f"{table(results)}\n\nRows: `large` is 1 GiB in 64 arrays, `many` 10,000 arrays of 4 KiB,
-        `small` 100,000 small " f"values.\nMade by `{command}` ({rounds} rounds) on {machine()}.\n"
-    )
+    lines = [
+        "# Measured",
+        "",
+        "Time of the peer divided by Holdfast's (durable, checksums compared), medians of one run: above 1, Holdfast is",
+        "faster. Half the distance between the fastest and the slowest round stands behind each.",
+        "",
+        table(results),
+        "",
+        "Rows: `large` is 1 GiB in 64 arrays, `many` 10,000 arrays of 4 KiB, `small` 100,000 small values.",
+        f"Made by `{command}` ({rounds} rounds) on {machine()}.",
+        "",
+    ]
     with open(path, "w", encoding="utf-8") as file:
-        file.write(text)
+        file.write("\n".join(lines))

@@ -8,7 +8,7 @@ import holdfast
 from holdfast import errors
 from reference import ROOT
 
-NAMES = ["inspect", "load", "loadparams", "now", "params", "register", "restore", "save", "verify"]
+NAMES = ["for_flux", "inspect", "load", "loadparams", "now", "params", "register", "restore", "save", "verify"]
 
 
 def test_all_is_what_the_design_lists():

@@ -98,7 +98,7 @@ assert set(sys.modules) == modules
 
 @pytest.mark.parametrize(
     "value",
-    [threading.Lock(), lambda x: x, (i for i in ()), sys, open(os.devnull)],
+    [threading.Lock(), lambda x: x, (i for i in ()), sys, sys.stdin],
     ids=lambda value: type(value).__name__,
 )
 def test_what_cannot_be_saved_is_named_by_its_path_and_the_old_file_stays(tmp_path: Path, value: Any) -> None:

@@ -5,6 +5,7 @@
     restore("m.bson", model=model)                    into live objects: all or nothing
     inspect("m.bson"), verify("m.bson")               look, and check, without building anything
     params(model), loadparams(model, weights)         only the weights
+    for_flux(model, "0.14")                           a model for another version of Flux than its file's
     now()                                             the time, for a file's name
     register                                          a class of yours that files may build
 
@@ -29,7 +30,7 @@ from holdfast.errors import (
 )
 
 if TYPE_CHECKING:
-    from holdfast.api import inspect, load, loadparams, params, restore, save, verify
+    from holdfast.api import for_flux, inspect, load, loadparams, params, restore, save, verify
     from holdfast.clock import now
     from holdfast.vocab.classes import register
 
@@ -40,6 +41,7 @@ __all__ = [
     "ChecksumError",
     "DriftError",
     "DurabilityError",
+    "for_flux",
     "FormatError",
     "HoldfastError",
     "inspect",
@@ -59,7 +61,9 @@ __all__ = [
 ]
 
 _HOMES = {
-    **dict.fromkeys(("inspect", "load", "loadparams", "params", "restore", "save", "verify"), "holdfast.api"),
+    **dict.fromkeys(
+        ("for_flux", "inspect", "load", "loadparams", "params", "restore", "save", "verify"), "holdfast.api"
+    ),
     "now": "holdfast.clock",
     "register": "holdfast.vocab.classes",
 }

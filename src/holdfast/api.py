@@ -6,7 +6,7 @@ program that only saves and loads does not need is imported when it is called.
 
 from collections.abc import Iterable, Mapping
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from holdfast.codec.rule import Options
 from holdfast.formats import bson
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from holdfast.formats.entry import Entry
 
 Path = str | PathLike[str]
+Model = TypeVar("Model")
 Classes = Iterable[type] | Mapping[str, type]
 
 
@@ -143,6 +144,20 @@ def loadparams(model: Any, weights: Any) -> None:
     from holdfast.state import params as of
 
     of.loadparams(model, weights)
+
+
+def for_flux(model: Model, flux: str = "") -> Model:
+    """``model`` in the layouts of another Flux, for ``save("m.bson", model=for_flux(model, "0.14"))``; changed in
+    place.
+
+    A model that was loaded from an old file keeps that file's layouts when it is saved. ``flux`` is a version from
+    "0.12" on, today's unless given. Raises UnsupportedError that names every layer which that Flux has no
+    counterpart for.
+    """
+    from holdfast.vocab.flux import today
+
+    chosen: Any = today.for_flux
+    return chosen(model, flux)  # type: ignore[no-any-return]
 
 
 def _reachable(file: bson.File) -> list[tuple[str, Blob]]:

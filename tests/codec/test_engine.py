@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from through_memory import again, loaded, saved, written
 
 from holdfast.codec.lift import audit, lift
 from holdfast.codec.lower import HOIST_DEPTH, lower
@@ -13,6 +12,7 @@ from holdfast.vocab import vocabulary
 from holdfast.wire.plan import plan_document
 from holdfast.wire.read import read_document
 from holdfast.wire.values import MAX_DEPTH
+from through_memory import again, loaded, saved, written
 
 
 def test_shared_objects_are_one_again() -> None:

@@ -38,7 +38,6 @@ from holdfast.flux import (
     WeightNorm,
     add,
     relu,
-    reset,
     softmax,
     tanh,
     testmode,

@@ -30,7 +30,7 @@ from holdfast.flux.optimise import FluxOptimiser
 from holdfast.formats import bson
 from holdfast.julia.values import DataType, IdDict, Struct
 from holdfast.vocab.flux.optimiser_layouts import BY_KIND
-from reference import JULIA, array, described, julia_files, needs_julia_files
+from reference import array, described, julia_files, needs_julia_files
 from vocab.flux_files import name_of, same_array
 
 NEXT: dict[str, dict[str, list[list[float]]]] = json.loads(

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from through_memory import again, loaded, saved, written
 
-from holdfast.errors import FormatError, HoldfastError, LimitError, UnsupportedError
-from holdfast.vocab import vocabulary
-from holdfast.vocab import numpy as rules
 from holdfast.codec.lower import lower
+from holdfast.errors import FormatError, HoldfastError, LimitError, UnsupportedError
+from holdfast.vocab import numpy as rules
+from holdfast.vocab import vocabulary
 from holdfast.wire.read import read_document
+from through_memory import again, loaded, saved, written
 
 
 def same(a: Any, b: Any) -> bool:

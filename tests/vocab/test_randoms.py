@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from through_memory import again, lifted, written
 
 from holdfast.codec.lower import lower
 from holdfast.errors import FormatError
 from holdfast.vocab import randoms, vocabulary
+from through_memory import again, lifted, written
 
 
 @pytest.mark.parametrize("kind", randoms.BIT_GENERATORS.values(), ids=lambda kind: kind.__name__)
@@ -42,7 +42,9 @@ def test_legacy_state_with_its_second_normal_number() -> None:
     assert np.array_equal(back.standard_normal(9), state.standard_normal(9))
 
 
-@pytest.mark.parametrize("changes", [{"state": 5}, {"state": {}}, {"seed": 1}, {"state": {"bit_generator": "PCG64"}}], ids=str)
+@pytest.mark.parametrize(
+    "changes", [{"state": 5}, {"state": {}}, {"seed": 1}, {"state": {"bit_generator": "PCG64"}}], ids=str
+)
 def test_hostile(changes: dict[str, Any]) -> None:
     document = lower({"x": np.random.PCG64(1)}, vocabulary())
     document["x"].update(changes)

@@ -21,8 +21,8 @@ from holdfast.vocab.flux.functions import lower_callable
 from holdfast.vocab.flux.layouts import BY_LAYER, Layout, Row
 from holdfast.vocab.flux.layouts.recurrent import first_state, is_stateless, zero_state
 from holdfast.vocab.flux.types import ANY, julia_type, same_type, type_of
-from holdfast.vocab.torch.modules import OWN
 from holdfast.vocab.torch.documents import section
+from holdfast.vocab.torch.modules import OWN
 from holdfast.vocab.torch.refusals import refuse_hooks
 
 ORIGIN: Final = "_julia"
@@ -82,7 +82,7 @@ def parameter(layout: Layout, token: str, layer: Any, fields: dict[str, Any]) ->
     if token not in layout.parts:
         return type_of(fields[token], layer_type)
     part = layout.parts[token](layer)
-    return list(layer_type(part).params)[0] if isinstance(part, nn.Module) else part
+    return next(iter(layer_type(part).params)) if isinstance(part, nn.Module) else part
 
 
 def layer_type(layer: nn.Module) -> Any:

@@ -169,7 +169,7 @@ def _covers(member: Member, group: list[Member], low: int, high: int) -> bool:
     aligned = all((other.low - low) % other.tensor.itemsize == 0 for other in group)
     tensor = member.tensor
     as_it_lies = (
-        tensor.is_contiguous() if is_reversed(tensor) else dense_order(tensor.shape, tensor.stride()) is not None
+        tensor.is_contiguous() if is_turned(member.fields) else dense_order(tensor.shape, tensor.stride()) is not None
     )
     return (member.low, member.high) == (low, high) and as_it_lies and aligned
 
