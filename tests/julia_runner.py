@@ -30,26 +30,31 @@ QUICK = ("--compile=min", "-O0")
 
 # finds packages without loading them: a start stays at a quarter of a second
 _PROBE = """
-where = Base.find_package("Flux")
-project = where === nothing ? "" : joinpath(dirname(dirname(where)), "Project.toml")
-found = isfile(project) ? match(r"^version *= *\\"(.*)\\""m, read(project, String)) : nothing
+function version(name, unnamed)
+    where = Base.find_package(name)
+    project = where === nothing ? "" : joinpath(dirname(dirname(where)), "Project.toml")
+    found = isfile(project) ? match(r"^version *= *\\"(.*)\\""m, read(project, String)) : nothing
+    where === nothing ? "" : found === nothing ? unnamed : found[1]
+end
 println(VERSION)
-println(Base.find_package("BSON") !== nothing)
-println(where === nothing ? "" : found === nothing ? "?" : found[1])
+println(version("BSON", "0.2.3")) # the last that did not say it
+println(version("Flux", "?"))
 """
 
 
 @dataclass(frozen=True)
 class Julia:
-    """One Julia: how to start it, its version, and the version of its Flux ("" when it has none)."""
+    """One Julia: how to start it, its version, and the versions of its Flux ("" when it has none) and its BSON.jl."""
 
     command: tuple[str, ...]
     version: str
     flux: str
+    bson: str
 
-    def has(self, flux: bool | str) -> bool:
+    def has(self, flux: bool | str, bson: str = "") -> bool:
         """Whether this Julia will do: ``flux`` is False, True for any Flux, or the beginning of a version ("0.8")."""
-        return self.flux.startswith(flux) if isinstance(flux, str) else bool(self.flux) or not flux
+        fluxed = self.flux.startswith(flux) if isinstance(flux, str) else bool(self.flux) or not flux
+        return fluxed and self.bson.startswith(bson)
 
 
 def _ask(command: tuple[str, ...]) -> Julia:
@@ -61,9 +66,9 @@ def _ask(command: tuple[str, ...]) -> Julia:
     if done.returncode:
         raise RuntimeError(f"{shlex.join(command)} ended with {done.returncode}: {done.stderr.strip()[:500]}")
     version, bson, flux = done.stdout.split("\n")[:3]
-    if bson != "true":
+    if not bson:
         raise RuntimeError(f"{shlex.join(command)} is Julia {version}, but BSON.jl is not on its load path")
-    return Julia(command, version, flux)
+    return Julia(command, version, flux, bson)
 
 
 @functools.cache
@@ -80,8 +85,8 @@ def julias() -> tuple[Julia, ...]:
         return ()  # someone's own Julia, without BSON.jl
 
 
-def julia_or_skip(flux: bool | str = False) -> Julia:
-    """The first Julia that has BSON.jl and, if asked, Flux; skips the test when there is none.
+def julia_or_skip(flux: bool | str = False, bson: str = "") -> Julia:
+    """The first Julia that has BSON.jl (of that version, if asked) and, if asked, Flux; skips the test when there is none.
 
     A Julia that HOLDFAST_JULIA names and that does not start is a failure, not a skip.
     """
@@ -90,18 +95,20 @@ def julia_or_skip(flux: bool | str = False) -> Julia:
     except RuntimeError as error:
         pytest.fail(f"HOLDFAST_JULIA: {error}")
     for julia in known:
-        if julia.has(flux):
+        if julia.has(flux, bson):
             return julia
-    wanted = "BSON.jl" + (f" and Flux {flux}" if isinstance(flux, str) else " and Flux" if flux else "")
+    wanted = f"BSON.jl {bson}".strip() + (f" and Flux {flux}" if isinstance(flux, str) else " and Flux" if flux else "")
     pytest.skip(f"no Julia with {wanted}: see tests/julia/README.md")
 
 
-def run_julia(script: str, *args: str | Path, flux: bool | str = False) -> subprocess.CompletedProcess[str]:
+def run_julia(
+    script: str, *args: str | Path, flux: bool | str = False, bson: str = ""
+) -> subprocess.CompletedProcess[str]:
     """Run a script of tests/julia; a ``Path`` is a file (or the place for one), a ``str`` is passed as it is.
 
     Skips like ``julia_or_skip``.
     """
-    julia = julia_or_skip(flux)
+    julia = julia_or_skip(flux, bson)
     root = Path(os.environ.get("HOLDFAST_JULIA_ROOT", "/"))
     with tempfile.TemporaryDirectory(prefix="holdfast-julia-", dir=root / "tmp") as made:
         folder = Path(made)
@@ -133,39 +140,63 @@ def _stamp(path: Path) -> int | None:
     return path.stat().st_mtime_ns if path.exists() else None
 
 
-def opened_all(paths: Sequence[Path], *packages: str, flux: bool | str = False) -> list[dict[str, Any]]:
+def opened_all(
+    paths: Sequence[Path], *packages: str, flux: bool | str = False, bson: str = ""
+) -> list[dict[str, Any]]:
     """The top-level values of each file as ``BSON.load`` gives them: name → description (tests/julia/describe.jl).
 
     ``packages``: what Julia loads first because the files name their types. One start for all the files, so a test of
     many files should call this once. A file that Julia refuses fails the test.
     """
+    found = opened_or_refused(paths, *packages, flux=flux, bson=bson)
+    refused = {path.name: each for path, each in zip(paths, found, strict=True) if isinstance(each, str)}
+    assert not refused, f"Julia did not open {refused}"
+    return [each for each in found if not isinstance(each, str)]
+
+
+def opened_or_refused(
+    paths: Sequence[Path], *packages: str, flux: bool | str = False, bson: str = ""
+) -> list[dict[str, Any] | str]:
+    """As ``opened_all``; of a file that Julia refuses, its error."""
     using = [word for package in packages for word in ("--using", package)]
-    done = run_julia("open.jl", *using, *paths, flux=flux)
-    lines = [json.loads(line) for line in done.stdout.splitlines()]
-    refused = {paths[line["n"] - 1].name: line["error"] for line in lines if "error" in line}
-    assert done.returncode == 0, f"Julia did not open {refused or done.stderr[:2000]}"
-    found: list[dict[str, Any]] = [{} for _ in paths]
-    for line in lines:
-        found[line["n"] - 1][line["key"]] = line["value"]
+    done = run_julia("open.jl", *using, *paths, flux=flux, bson=bson)
+    assert done.returncode == 0 or '"error"' in done.stdout, f"Julia ended: {done.stderr[:2000]}"
+    found: list[dict[str, Any] | str] = [{} for _ in paths]
+    for line in map(json.loads, done.stdout.splitlines()):
+        values = found[line["n"] - 1]
+        if "error" in line or isinstance(values, str):
+            found[line["n"] - 1] = line.get("error", values)
+        else:
+            values[line["key"]] = line["value"]
     return found
 
 
-def opened(path: Path, *packages: str, flux: bool | str = False) -> dict[str, Any]:
+def opened(path: Path, *packages: str, flux: bool | str = False, bson: str = "") -> dict[str, Any]:
     """``opened_all`` of one file."""
-    return opened_all([path], *packages, flux=flux)[0]
+    return opened_all([path], *packages, flux=flux, bson=bson)[0]
 
 
 def run_models(jobs: Sequence[tuple[Path, str, Any]], folder: Path, *, flux: bool | str = True) -> list[Any]:
     """What Flux models of files give: each job is (file, name of the model, input); ``folder`` holds files in between.
 
-    An input is an array, or a list of arrays for the steps of a recurrent model; so is an output. One start for all.
+    An input is an array, or a list of arrays for the steps of a recurrent model; so is an output. One start for all. A
+    model that Julia does not run fails the test.
     """
+    found = tried_models(jobs, folder, flux=flux)
+    refused = {job[0].name: each for job, each in zip(jobs, found, strict=True) if isinstance(each, str)}
+    assert not refused, f"Julia did not run {refused}"
+    return found
+
+
+def tried_models(jobs: Sequence[tuple[Path, str, Any]], folder: Path, *, flux: bool | str = True) -> list[Any]:
+    """As ``run_models``; of a model that Julia does not run, its error."""
     words: list[str | Path] = []
     for n, (path, key, x) in enumerate(jobs):
         given = folder / f"{n}-input.bson"
         given.write_bytes(bson.encode({"x": to_document(x)}))
         words += [path, key, given, folder / f"{n}-output.bson"]
     done = run_julia("run_model.jl", *words, flux=flux)
-    assert done.returncode == 0, f"Julia did not run the models: {done.stderr[:2000]}"
     outputs = [word for word in words[3::4] if isinstance(word, Path)]
-    return [from_document(bson.decode(path.read_bytes())["y"]) for path in outputs]
+    assert all(path.exists() for path in outputs), f"Julia did not run the models: {done.stderr[:2000]}"
+    documents = [bson.decode(path.read_bytes()) for path in outputs]
+    return [each["error"] if "error" in each else from_document(each["y"]) for each in documents]

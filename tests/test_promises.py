@@ -96,9 +96,12 @@ assert set(sys.modules) == modules
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+DEVNULL = open(os.devnull)  # noqa: SIM115
+
+
 @pytest.mark.parametrize(
     "value",
-    [threading.Lock(), lambda x: x, (i for i in ()), sys, sys.stdin],
+    [threading.Lock(), lambda x: x, (i for i in ()), sys, DEVNULL],
     ids=lambda value: type(value).__name__,
 )
 def test_what_cannot_be_saved_is_named_by_its_path_and_the_old_file_stays(tmp_path: Path, value: Any) -> None:

@@ -12,7 +12,7 @@ from torch.func import functional_call
 from holdfast.errors import MismatchError
 from holdfast.flux.basic import Scale
 from holdfast.flux.conv import Convolution
-from holdfast.flux.fields import parameter, spelled_call
+from holdfast.flux.fields import parameter, spelled_call, turned_parameter
 
 __all__ = ["WeightNorm", "remove_weight_norms"]
 
@@ -42,7 +42,7 @@ class WeightNorm(nn.Module):
             raise MismatchError(f"{layer!r} has no array {which!r} to normalise")
         dims = v.dim() if dims == -1 else dims
         self._hold(layer, v.new_empty(0), which, dims)
-        self.g = nn.Parameter(self._length(v.detach()))
+        self.g = self._lengths(self._length(v.detach()))
 
     @classmethod
     def of(cls, layer: nn.Module, g: Tensor, which: str, dims: Dims) -> Self:
@@ -54,9 +54,12 @@ class WeightNorm(nn.Module):
 
     def _hold(self, layer: nn.Module, g: Tensor, which: str, dims: Dims) -> None:
         self.layer = layer
-        self.g = parameter(g)
+        self.g = self._lengths(g)
         self.which = which
         self.dims = dims
+
+    def _lengths(self, g: Tensor) -> nn.Parameter:
+        return turned_parameter(g) if isinstance(self.layer, REVERSED) else parameter(g)
 
     def _length(self, v: Tensor) -> Tensor:
         axes = (self.dims,) if isinstance(self.dims, int) else self.dims

@@ -233,7 +233,6 @@ KINDS: Final[dict[str, Kind]] = {
     "image": IMAGE,
     "bias": Kind(lift_bias, lower_array(reverse=True)),
     "buffer": Kind(lift_array(reverse=True, parameter=False), lower_array(reverse=True)),
-    "lengths": Kind(lambda value, options: value, lower_array(reverse=False)),
     "state0": Kind(lambda value, options: lift_state(value, options, parameter=True), lower_state),
     "state": Kind(lift_state, lower_state),
     "function": Kind(lift_callable, lower_function),

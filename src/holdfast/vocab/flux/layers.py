@@ -47,7 +47,9 @@ def layer_from(layout: Layout, level: Fields, options: Options) -> Any:
         raise FormatError(f"its fields are a {type(data).__name__}")
     forms = layout.forms(len(data), len(type_.params))
     names = forms[0].fields
-    made = {n: KINDS[layout.kinds[n]].lift(value, options) for n, value in zip(names, data, strict=True)}
+    made: dict[str, Any] = {}
+    for name, value in zip(names, data, strict=True):
+        made[name] = KINDS[layout.kind(name, made)].lift(value, options)
     forms = [form for form in forms if form.fits is None or form.fits(made)] or forms
     given = given_by_type(layout, list(type_.params))
     layer = (layout.build or layout.layer.of)(**made, **given)
@@ -93,7 +95,7 @@ def settle_functions(era: Era, layout: Layout, layer: Any) -> None:
         elif layout.kinds[name] == "members":
             for place, member in zip(layer.names, list(layer.layers), strict=True):
                 if _changed(member):
-                    era.settle(VARIANTS[member], _member_setter(layer, place))
+                    era.settle(VARIANTS[member], _member_setter(layer, place, origin))
 
 
 def _changed(function: Any) -> bool:
@@ -108,8 +110,12 @@ def _attribute_setter(layer: Any, name: str, origin: Origin) -> Callable[[Any], 
     return take
 
 
-def _member_setter(layer: Any, place: str) -> Callable[[Any], None]:
-    return lambda function: layer.layers.__setitem__(place, function)
+def _member_setter(layer: Any, place: str, origin: Origin) -> Callable[[Any], None]:
+    def take(function: Any) -> None:
+        layer.put(place, function)
+        origin.fields["layers"] = Kept(origin.fields["layers"].was, list(layer.layers))
+
+    return take
 
 
 # -- what Julia does not see ------------------------------------------------------------------------------------------

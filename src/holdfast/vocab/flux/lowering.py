@@ -61,7 +61,8 @@ def lowered_fields(layout: Layout, form: Row, layer: Any) -> dict[str, Any]:
     """What stands in the fields of a row."""
     origin = origin_of(layer)
     kept = origin.fields if origin is not None else {}
-    return {name: KINDS[layout.kinds[name]].lower(layout.value(layer, name), kept.get(name)) for name in form.fields}
+    values = {name: layout.value(layer, name) for name in form.fields}
+    return {name: KINDS[layout.kind(name, values)].lower(value, kept.get(name)) for name, value in values.items()}
 
 
 def form_of(layout: Layout, layer: Any) -> Row:

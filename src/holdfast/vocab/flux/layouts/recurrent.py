@@ -11,6 +11,7 @@ from torch import Tensor
 
 from holdfast import flux
 from holdfast.flux.recurrent import Cell
+from holdfast.flux.weightnorm import REVERSED
 from holdfast.vocab.flux.arrays import mark
 from holdfast.vocab.flux.layouts.rows import Layout, row
 
@@ -181,6 +182,7 @@ ATTENTION: Final = (
         "Flux.WeightNorm",
         flux.WeightNorm,
         (row("layer g which dims", "layer g dims", "0.16.0"),),
-        {"layer": "function", "g": "lengths", "which": "symbol", "dims": "plain"},
+        {"layer": "function", "g": "matrix", "which": "symbol", "dims": "plain"},
+        late={"g": lambda fields: "image" if isinstance(fields["layer"], REVERSED) else "matrix"},
     ),
 )

@@ -67,6 +67,7 @@ class Layout:
     given    parameters of the type that only the type holds -> their place in it, counted from the end
     python   attributes that Julia has no field for; they stand beside the struct, and Julia does not see them
     inner    attributes by which the class keeps what the fields say already
+    late     fields whose kind follows from the fields before them
     """
 
     name: str
@@ -79,6 +80,11 @@ class Layout:
     given: Mapping[str, int] = field(default_factory=dict)
     python: tuple[str, ...] = ()
     inner: tuple[str, ...] = ()
+    late: Mapping[str, Callable[[Mapping[str, Any]], str]] = field(default_factory=dict)
+
+    def kind(self, name: str, fields: Mapping[str, Any]) -> str:
+        """What the field ``name`` is, beside these others."""
+        return self.late[name](fields) if name in self.late else self.kinds[name]
 
     @property
     def path(self) -> tuple[str, ...]:
