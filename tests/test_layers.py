@@ -43,7 +43,7 @@ PACKAGES = {
     "formats": {"numpy", "ml_dtypes"},
     "state": {"numpy", "torch"},
     "checkpoint": {"numpy", "torch"},
-    "cli": {"click", "rich", "numpy"},
+    "cli": {"click", "rich", "numpy", "matplotlib"},
 }
 """The third parties that each room may know; a room that is not listed knows the standard library only."""
 

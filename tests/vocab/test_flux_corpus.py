@@ -41,7 +41,7 @@ DATA = {
 MODELS = sorted(ENTRIES.keys() - REFUSED.keys() - DATA)
 
 INPUTS = {
-    "FluxML__Flux.jl__modelcnn-0.964-0.001": (2, 1, 30, 30),
+    "FluxML__Flux.jl__modelcnn-0.964-0.001": (2, 1, 4, 4),
     "Julia-XAI__ExplainableAI.jl__v0.10.3__model": (2, 1, 28, 28),
     "tejank10__AlphaGo.jl__models__agz_10_policy": (2, 256, 6, 6),
     "tejank10__AlphaGo.jl__models__agz_10_value": (2, 256, 6, 6),
@@ -53,7 +53,7 @@ INPUTS = {
 IN_THE_WAY = {
     "FluxML__model-zoo__games__weights__ppo__CartPole-v0__policy_cat": ("policies.jl:61", {2: softmax}),
     "FluxML__model-zoo__games__weights__ppo__Pendulum-v0__policy_mu": ("policies.jl:89", {2: torch.tanh, 3: identity}),
-    "tejank10__AlphaGo.jl__models__agz_10_policy": ("neural_net.jl:27", {2: flatten, 4: softmax}),
+    "tejank10__AlphaGo.jl__models__agz_10_policy": ("neural_net.jl:25", {2: flatten, 4: softmax}),
     "tejank10__AlphaGo.jl__models__agz_10_value": ("neural_net.jl:2", {2: flatten}),
     "sjrodahl__DNC.jl__model-checkpoint": ("Julia's DNC.DNCCell is Julia code", {}),
 }

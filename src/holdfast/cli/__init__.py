@@ -9,6 +9,7 @@ differences.py  what differs between two files
 screen.py       how things are printed
 look.py         ls and show
 check.py        verify and diff
+log.py          log, with curve.py and plot.py
 """
 
 import os
@@ -21,6 +22,7 @@ import click
 
 from holdfast import __version__
 from holdfast.cli.check import diff, verify
+from holdfast.cli.log import log
 from holdfast.cli.look import ls, show
 from holdfast.cli.screen import DIFFERENT, UNREADABLE, complain, worded
 from holdfast.errors import ChecksumError, HoldfastError
@@ -92,5 +94,5 @@ def main(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (ls, show, verify, diff):
+for command in (ls, show, verify, diff, log):
     main.add_command(command)

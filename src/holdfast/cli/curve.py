@@ -32,18 +32,17 @@ def curve(points: Points, width: int = 60, height: int = 5) -> list[str]:
     """Lines of ``width`` blocks, the top one first.
 
     >>> for line in curve([(0, 4.0), (1, 3.0), (2, 2.0), (3, 1.0)], width=4, height=2):
-    ...     print(line)
-    █▅··
-    ███▁
+    ...     print(f"|{line}|")
+    |█▃  |
+    |██▆▁|
     """
     values = np.array(columns(points, width))
     low, high = values.min(), values.max()
     share = (values - low) / (high - low) if high > low else np.full(len(values), 0.5)
     levels = 1 + np.round(share * (8 * height - 1)).astype(int)
-    rows = []
-    for row in range(height - 1, -1, -1):
-        rows.append("".join(BLOCKS[max(0, min(8, int(level) - 8 * row))] for level in levels))
-    return rows
+    return [
+        "".join(BLOCKS[max(0, min(8, int(level) - 8 * row))] for level in levels) for row in reversed(range(height))
+    ]
 
 
 def columns(points: Points, width: int) -> list[float]:

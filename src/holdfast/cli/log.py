@@ -80,8 +80,8 @@ def _show(folder: str, run: Run, verdicts: Verdicts, wish: str | None) -> None:
     ones = run.checkpoints
     size = size_text(sum(one.size for one in ones))
     count = f"{len(ones):,} checkpoint{'s' if len(ones) != 1 else ''}"
-    say((os.path.join(folder, run.name) if os.path.basename(os.path.abspath(folder)) != run.name else folder, "bold"),
-        (f": {count}, {size}", ""))  # fmt: skip
+    title = folder if os.path.basename(os.path.abspath(folder)) == run.name else os.path.join(folder, run.name)
+    say((title, "bold"), (f": {count}, {size}", ""))
     metrics = list(dict.fromkeys(name for one in ones for name in one.metrics))
     heading = ("step", "when (UTC)", *metrics, "size", "kept because", *(["verified"] if verdicts else []))
     say_table(heading, _flush([_row(one, metrics, verdicts) for one in ones], 2 + len(metrics)), right="size")
@@ -94,8 +94,7 @@ def _show(folder: str, run: Run, verdicts: Verdicts, wish: str | None) -> None:
 def _row(one: Checkpoint, metrics: Sequence[str], verdicts: Verdicts) -> list[str]:
     numbers = [number(one.metrics[name]) if name in one.metrics else "" for name in metrics]
     why = ", ".join(one.kept) or "nothing: the next save lets it go"
-    row = [f"{one.step:,}", f"{one.time:%Y-%m-%d %H:%M:%S}", *numbers, size_text(one.size)]
-    row.append(f"{why} ({one.note})" if one.note else why)
+    row = [f"{one.step:,}", f"{one.time:%Y-%m-%d %H:%M:%S}", *numbers, size_text(one.size), why]
     if verdicts:
         damage = verdicts.get(str(one.path), "gone")
         row.append("ok" if damage is None else f"DAMAGED: {damage}")
@@ -112,6 +111,9 @@ def _flush(rows: list[list[str]], count: int) -> list[list[str]]:
 
 
 def _say_rest(run: Run) -> None:
+    for one in run.checkpoints:
+        if one.note:
+            say((f"step {one.step:,}: ", "yellow"), (one.note, ""))
     if run.abandoned:
         steps = ", ".join(f"{one.step:,}" for one in run.abandoned)
         say((f"abandoned by going back: step {steps}", "dim"))

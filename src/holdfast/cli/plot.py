@@ -6,6 +6,7 @@ is pinned a square, and what was unhealthy a cross. The picture is drawn in memo
 
 import io
 import os
+import warnings
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from holdfast.storage import local
 ENDINGS: Final = (".png", ".svg", ".pdf")
 
 INK, LINE, STAR, WARM, PALE = "#22303c", "#2f6f9f", "#e3a008", "#c0392b", "#9aa7b1"
-STYLE: Final = {
+STYLE: Final[Any] = {
     "font.size": 10,
     "axes.edgecolor": PALE,
     "axes.labelcolor": INK,
@@ -31,10 +32,10 @@ STYLE: Final = {
     "ytick.minor.size": 0,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "text.parse_math": False,
+    "text.parse_math": False,  # a name with dollar signs is a name
     "svg.hashsalt": "holdfast",
 }
-"""What differs from matplotlib's own; a run's name and metrics are texts, whatever dollar signs are in them."""
+"""What differs from matplotlib's own."""
 
 MARKS: Final[dict[str, dict[str, Any]]] = {
     "kept": {"marker": "o", "s": 34, "color": LINE, "edgecolor": "white", "linewidth": 1.0, "zorder": 4},
@@ -63,7 +64,8 @@ def draw(path: str, panels: Sequence[tuple[Run, str | None]]) -> None:
     except ImportError:
         raise MissingError("drawing a picture", "holdfast[plot]") from None
     picture = io.BytesIO()
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a letter that the font lacks is drawn as a box
         figure = Figure(figsize=(8, 4 * len(drawn)), layout="constrained", facecolor="white")
         for axes, (run, metric) in zip(figure.subplots(len(drawn), squeeze=False)[:, 0], drawn, strict=True):
             _panel(axes, run, metric)
@@ -82,16 +84,17 @@ def _panel(axes: Any, run: Run, metric: str) -> None:
             axes.scatter(*zip(*there, strict=True), label=kind, **MARKS[kind])
     if is_wide(values):
         axes.set_yscale("log")
-    _label_best(axes, points, run)
+    _label_best(axes, run, metric)
     axes.set(xlabel="step", ylabel=metric)
     axes.set_title(run.name, loc="left", fontweight="bold")
     axes.set_title(f"{len(run.checkpoints):,} checkpoints, {len(points):,} saves", loc="right", fontsize=9, color=PALE)
     axes.xaxis.set_major_formatter(lambda step, _: f"{step:,.0f}")
     axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.grid(axis="y", color=PALE, alpha=0.25, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.margins(x=0.03, y=0.12)
-    axes.legend(frameon=False, loc="best", fontsize=9, handletextpad=0.3)
+    axes.legend(loc="best", fontsize=9, handletextpad=0.3, facecolor="white", edgecolor="none", framealpha=0.9)
 
 
 def _kinds(run: Run) -> dict[str, list[Checkpoint]]:
@@ -105,14 +108,14 @@ def _kinds(run: Run) -> dict[str, list[Checkpoint]]:
     return found
 
 
-def _label_best(axes: Any, points: Sequence[tuple[int, float]], run: Run) -> None:
+def _label_best(axes: Any, run: Run, metric: str) -> None:
     """The number of the best one that is there, beside its star."""
     best = [one for one in run.checkpoints if "best" in one.kept]
-    if not best or run.policy.metric is None or run.policy.metric != axes.get_ylabel() and axes.get_ylabel():
+    if not best or metric != run.policy.metric:
         return
     sign = 1 if run.policy.mode == "min" else -1
-    one = min(best, key=lambda one: sign * one.metrics[str(run.policy.metric)])
-    value = one.metrics[run.policy.metric]
+    one = min(best, key=lambda one: sign * one.metrics[metric])
+    value = one.metrics[metric]
     axes.annotate(
         number(value), (one.step, value), xytext=(0, -14 * sign), textcoords="offset points", ha="center",
         va="center", fontsize=9, color=INK,

@@ -101,7 +101,8 @@ class Cell(nn.Module):
 
     def forward(self, x: Tensor, state: State = None) -> tuple[Tensor, State]:
         """``(batch, in)`` or ``(in,)``, and a state, to the output and the next state. Raises MismatchError."""
-        state = self.step(self.project(x), self.initialstates() if state is None else state)
+        state = self.initialstates() if state is None else as_weight(state, self.Wh)
+        state = self.step(self.project(x), state)
         return output_of(state).reshape(*x.shape[:-1], self.outputs), state
 
     def __repr__(self) -> str:
@@ -114,6 +115,13 @@ class Cell(nn.Module):
 
     def _activation(self) -> list[str]:
         return []
+
+
+def as_weight(state: State, weight: Tensor) -> State:
+    """A state in the dtype of a weight: Julia's files hold Float64 states of Float32 cells, and promote."""
+    if isinstance(state, tuple):
+        return tuple(as_weight(part, weight) for part in state)
+    return matching(state, weight)
 
 
 def output_of(state: State) -> Any:

@@ -154,5 +154,8 @@ def stateful(cell: Any) -> Any:
     layout = BY_LAYER.get(type(cell))
     if layout is None or first_state(cell) is not None:
         return cell
-    result = document(layout, layout.newest(cell, STATEFUL), cell, state0=zero_state(cell))
+    origin = origin_of(cell)
+    asked = origin is not None and "state0" in origin.row.fields
+    form = origin.row if origin is not None and asked else layout.newest(cell, STATEFUL)
+    result = document(layout, form, cell, state0=zero_state(cell))
     return Fields(result, stateless=True)
