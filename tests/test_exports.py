@@ -8,7 +8,20 @@ import holdfast
 from holdfast import errors
 from reference import ROOT
 
-NAMES = ["for_flux", "inspect", "load", "loadparams", "now", "params", "register", "restore", "save", "verify"]
+NAMES = [
+    "for_flux",
+    "inspect",
+    "load",
+    "loadparams",
+    "now",
+    "optimiser_from",
+    "params",
+    "register",
+    "restore",
+    "save",
+    "tree_from",
+    "verify",
+]
 
 
 def test_all_is_what_the_design_lists():

@@ -6,6 +6,7 @@
     inspect("m.bson"), verify("m.bson")               look, and check, without building anything
     params(model), loadparams(model, weights)         only the weights
     for_flux(model, "0.14")                           a model for another version of Flux than its file's
+    optimiser_from(tree, model), tree_from(opt, model)  an optimiser for and from the state tree of Flux.setup
     now()                                             the time, for a file's name
     register                                          a class of yours that files may build
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from holdfast.api import for_flux, inspect, load, loadparams, params, restore, save, verify
     from holdfast.clock import now
     from holdfast.vocab.classes import register
+    from holdfast.vocab.flux.trees import optimiser_from, tree_from
 
 __version__ = "0.1.0"
 
@@ -51,10 +53,12 @@ __all__ = [
     "MismatchError",
     "MissingError",
     "now",
+    "optimiser_from",
     "params",
     "register",
     "restore",
     "save",
+    "tree_from",
     "UnsupportedError",
     "UntrustedError",
     "verify",
@@ -65,6 +69,8 @@ _HOMES = {
         ("for_flux", "inspect", "load", "loadparams", "params", "restore", "save", "verify"), "holdfast.api"
     ),
     "now": "holdfast.clock",
+    "optimiser_from": "holdfast.vocab.flux.trees",
+    "tree_from": "holdfast.vocab.flux.trees",
     "register": "holdfast.vocab.classes",
 }
 

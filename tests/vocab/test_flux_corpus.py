@@ -1,4 +1,4 @@
-"""Models from public repositories, 2018 to 2026: each loads, or is refused for a reason; each runs, or says what is in the way."""
+"""Public models of 2018 to 2026: each loads, or is refused for a reason; each runs, or says what is in the way."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from documents import difference
-from holdfast import FormatError, UnsupportedError, load, params, save
+from holdfast import FormatError, UnsupportedError, load, loadparams, params, save
 from holdfast.flux import BatchNorm, Chain, Conv, Dense, MaxPool, flatten, identity, relu, softmax
 from holdfast.formats import bson
 from holdfast.julia.arrays import as_array
@@ -157,16 +157,16 @@ def test_the_statistics_of_2018() -> None:
 
 
 def test_weights_alone_fill_the_model_that_they_were_of() -> None:
-    """``loadparams!`` of a list; convolution kernels have Julia's axes in the file."""
+    """``loadparams!`` of a list; kernels have Julia's axes in the file."""
     acc, weights = load(at("tetsugps__julia__mnist_conv"), "acc", "params")
     assert acc == 0.9928
-    layers = [Conv((3, 3), (1, 16)), Conv((3, 3), (16, 32)), Conv((3, 3), (32, 32)), Dense(288, 10)]
-    for layer, (weight, bias) in zip(layers, zip(weights[::2], weights[1::2], strict=True), strict=True):
-        turned = torch.from_numpy(np.array(weight if weight.ndim == 2 else weight.T))
-        assert turned.shape == layer.weight.shape
-        layer.weight.data, layer.bias.data = turned, torch.from_numpy(np.array(bias))
-    net = Chain(layers[0], relu, MaxPool((2, 2)), layers[1], relu, MaxPool((2, 2)), layers[2], relu, flatten)
-    assert net(torch.zeros(1, 1, 28, 28)).shape[0] == 1
+    pool = MaxPool((2, 2))
+    kernels = [Conv((3, 3), sizes, relu, pad=1) for sizes in ((1, 16), (16, 32), (32, 32))]
+    net = Chain(kernels[0], pool, kernels[1], pool, kernels[2], pool, flatten, Dense(288, 10), softmax)
+    loadparams(net, weights)
+    for ours, theirs in zip(params(net), weights, strict=True):
+        assert np.array_equal(as_array(ours), theirs)  # among them one of 3×3×32×32, which fits both ways round
+    assert net(torch.zeros(1, 1, 28, 28)).shape == (1, 10)
 
 
 def test_a_user_s_cell_holds_working_layers() -> None:

@@ -197,6 +197,12 @@ DROPOUT_10 = Struct(typed("Flux.Dropout", FLOAT, FLOAT), [0.5, Struct(typed("Mai
 ROWS_16 = Struct(typed("Flux.Embedding", ARRAY, typed("Core.Nothing")), [array(3, 5), None])
 
 
+def norm_of(diag: Any) -> Struct:
+    """A LayerNorm since Flux 0.12."""
+    fields = [IDENTITY, diag, SMALL, (4,), isinstance(diag, Struct) and diag is not IDENTITY]
+    return Struct(typed("Flux.LayerNorm", FLOAT, FLOAT, FLOAT, 1), fields)
+
+
 @pytest.mark.parametrize(
     ("layers", "attribute", "wanted"),
     [
@@ -207,13 +213,13 @@ ROWS_16 = Struct(typed("Flux.Embedding", ARRAY, typed("Core.Nothing")), [array(3
         ([pool(), RECUR_11, DROPOUT_10], "clamped", True),
         ([layer_norm()], "eps_rule", "deviation"),
         ([layer_norm(), OLD], "eps_rule", "none"),
-        ([Struct(typed("Flux.LayerNorm", FLOAT, FLOAT, FLOAT, 1), [IDENTITY, SCALE, SMALL, (4,), True])], "eps_rule", "squared"),
-        ([Struct(typed("Flux.LayerNorm", FLOAT, FLOAT, FLOAT, 1), [IDENTITY, SCALE, SMALL, (4,), True]), ROWS_16], "eps_rule", "variance"),
-        ([Struct(typed("Flux.LayerNorm", FLOAT, FLOAT, FLOAT, 1), [IDENTITY, DIAGONAL, SMALL, (4,), True])], "eps_rule", "deviation"),
-        ([Struct(typed("Flux.LayerNorm", FLOAT, FLOAT, FLOAT, 1), [IDENTITY, IDENTITY, SMALL, (4,), False])], "eps_rule", "squared"),
-        ([Struct(typed("Flux.LayerNorm", FLOAT, FLOAT, FLOAT, 1), [IDENTITY, None, SMALL, (4,), False])], "eps_rule", "deviation"),
+        ([norm_of(SCALE)], "eps_rule", "squared"),
+        ([norm_of(SCALE), ROWS_16], "eps_rule", "variance"),
+        ([norm_of(DIAGONAL)], "eps_rule", "deviation"),
+        ([norm_of(IDENTITY)], "eps_rule", "squared"),
+        ([norm_of(None)], "eps_rule", "deviation"),
     ],
-)  # fmt: skip
+)
 def test_what_a_layer_computed_follows_from_the_whole_file(
     layers: Any, attribute: str, wanted: Any, tmp_path: Path
 ) -> None:
@@ -288,8 +294,7 @@ def test_deviations_are_trained_as_flux_0_6_did(tmp_path: Path) -> None:
 BROKEN = {
     "unknown form": (
         Struct(typed("Flux.Conv", 1, 2), [1, 2, 3]),
-        r"Flux\.Conv with 3 fields and 2 type parameters is none of Flux's layouts from 0\.5 to 0\.16, which have "
-        r"5 \(4\), 6 \(4\), 6 \(5\), 7 \(5\)",
+        r"Flux\.Conv with 3 fields and 2 type parameters is none of Flux's layouts .* 5 \(4\), 6 \(4\), 6 \(5\), 7 \(5\)",
     ),
     "wrong shapes": (dense(array(4, 3), array(5)), r"Flux\.Dense: Dense: the bias has shape \(5,\), it needs \(4,\)"),
     "no array": (dense("weights", array(5)), r"Flux\.Dense: .*str is not an array"),
@@ -304,7 +309,7 @@ BROKEN = {
 @pytest.mark.parametrize(("struct", "message"), BROKEN.values(), ids=BROKEN)
 def test_what_is_no_layer_is_named(struct: Struct, message: str, tmp_path: Path) -> None:
     save(tmp_path / "file.bson", model=Struct(typed("Flux.Chain", FLOAT), [(DENSE, struct)]))
-    with pytest.raises(FormatError, match=message):
+    with pytest.raises(FormatError, match=r"file\.bson: model\.layers\[1\]: " + message):
         load(tmp_path / "file.bson")
 
 
@@ -374,7 +379,7 @@ def test_layers_that_a_flux_lacks(tmp_path: Path) -> None:
         as_today(model)
     assert isinstance(model[0], DepthwiseConv)
     assert [type(layer).__name__ for layer in for_flux(model, "0.14")] == ["Conv", "LayerNorm", "Recur", "Scale"]
-    with pytest.raises(MismatchError, match="0.11"):
+    with pytest.raises(MismatchError, match=r"flux=.0\.11."):
         for_flux(model, "0.11")
     with pytest.raises(MismatchError, match="give a version"):
         for_flux(model, "latest")

@@ -6,7 +6,7 @@ second look-up that could differ. Building is depth first with a stack of its ow
 generator rule) exists before its parts do, so a cycle through it closes.
 """
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -285,8 +285,29 @@ def lift(audited: Audited, names: Iterable[str], vocabulary: Vocabulary, options
     for name in names:
         try:
             values[name] = building.build(audited.document[name])
+        except FormatError as error:
+            raise type(error)(f"{place_of(name, building.stack)}: {error.message}", error.offset) from None
         except HoldfastError:
             raise
         except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
             raise FormatError(f"{name} is not what it says it is: {error}") from error
     return values
+
+
+STRUCTURE: Final = frozenset({"data", "state", "type", "params", "typename", "base"})
+"""Keys of our own documents, which are no part of a path in the user's object."""
+
+
+def place_of(name: str, stack: Sequence[_Frame]) -> str:
+    """Where the document that is being built stands, as Python would write it: ``model.layers[1].weight``."""
+    path = name
+    for index in range(1, len(stack)):
+        key, owner = stack[index].key, stack[index - 2] if index > 1 else None
+        if isinstance(key, str):
+            path += "" if key in STRUCTURE else f".{key}"
+        elif owner is not None and stack[index - 1].key == "data" and owner.rule.places is not None:
+            places = owner.rule.places(owner.node)
+            path += places[key] if key < len(places) else f"[{key}]"
+        else:
+            path += f"[{key}]"
+    return path

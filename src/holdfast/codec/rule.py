@@ -6,7 +6,7 @@ directions are each other's mirror image. Values that may contain themselves are
 generator that yields the empty object, receives the lifted level and fills it.
 """
 
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from inspect import isgeneratorfunction
 from types import BuiltinFunctionType, FunctionType
@@ -68,6 +68,7 @@ class Rule:
     raw          names of children that ``lift`` wants as the document has them, not lifted
     blobs        whether ``lift`` takes binaries as Blobs, uncopied, instead of as ``bytes``
     needs        names without which a document that has this tag is a plain dictionary (Julia writes such, too)
+    places       document -> how the entries of its ``data`` are reached, for errors: ``[".weight", ".bias"]``
     """
 
     kind: Kind
@@ -81,6 +82,7 @@ class Rule:
     raw: frozenset[str] = frozenset()
     blobs: bool = False
     needs: frozenset[str] = frozenset()
+    places: Callable[[Any], Sequence[str]] | None = None
 
     fills: bool = field(init=False, default=False)
     """Whether the value is lifted in two steps and may stand in its own parts."""

@@ -75,7 +75,9 @@ def data(value: Any) -> Any:
     [False, False]
     """
     if isinstance(value, Tensor):
-        return value.detach()
+        plain = value.detach()
+        vars(plain).update(vars(value))  # how its axes stand to Julia's
+        return plain
     if isinstance(value, nn.Module):
         return data(params(value))
     if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping):

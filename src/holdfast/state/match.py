@@ -41,11 +41,16 @@ FILE: Final = Sides()
 
 
 class Spec(NamedTuple):
-    """What a tensor is without its values; tensors of the same ``identity`` are one object under several names."""
+    """What a tensor is without its values; tensors of the same ``identity`` are one object under several names.
+
+    ``axes`` is ``"turned"`` of a tensor whose axes Julia has in the opposite order, ``"array"`` of an array that may be
+    Julia's.
+    """
 
     shape: tuple[int, ...]
     dtype: str
     identity: int | None = None
+    axes: str = ""
 
 
 @dataclass(slots=True)
@@ -107,7 +112,8 @@ def compare(saved: Spec, live: Spec, *, cast: bool = False, sides: Sides = FILE)
     >>> compare(Spec((2,), "float16"), Spec((2,), "float32"))
     'dtype float16 in the file, float32 in the live object'
     """
-    if tuple(saved.shape) != tuple(live.shape):
+    from_julia = (saved.axes, live.axes) == ("array", "turned") and tuple(saved.shape[::-1]) == tuple(live.shape)
+    if tuple(saved.shape) != tuple(live.shape) and not from_julia:
         turned = " (its transpose would fit)" if len(saved.shape) == 2 and saved.shape[::-1] == live.shape else ""
         return f"shape {tuple(saved.shape)} {sides.saved}, {tuple(live.shape)} {sides.live}{turned}"
     if saved.dtype != live.dtype and not (cast and castable(saved, live)):

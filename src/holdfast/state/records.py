@@ -240,6 +240,7 @@ def spec_of(value: Any) -> Spec:
     ((2, 3), 'float32')
     """
     if is_tensor(value):
-        return Spec(tuple(value.shape), str(value.dtype).removeprefix("torch."), id(value))
+        axes = "turned" if getattr(value, "julia_axes", None) == "reversed" else ""
+        return Spec(tuple(value.shape), str(value.dtype).removeprefix("torch."), id(value), axes)
     array = plain_array(value)
-    return Spec(array.shape, array.dtype.name, id(value))
+    return Spec(array.shape, array.dtype.name, id(value), "array")

@@ -199,7 +199,19 @@ def copy_step(tensor: Tensor, array: Any) -> Step:
         old = tensor.detach().clone()
         return lambda: copy(tensor, old)
 
-    return Step(lambda: copy(tensor, as_tensor(array)), remember)
+    return Step(lambda: copy(tensor, in_axes_of(tensor, array)), remember)
+
+
+def in_axes_of(tensor: Tensor, array: Any) -> Tensor:
+    """``array`` as a tensor, with the axes of ``tensor``: an array of Julia's (column-major) may have them reversed."""
+    values = as_tensor(array)
+    if isinstance(array, Tensor) or getattr(tensor, "julia_axes", None) != "reversed":
+        return values
+    flags = plain_array(array).flags
+    julia = flags.f_contiguous and not flags.c_contiguous
+    if tuple(values.shape[::-1]) != tuple(tensor.shape) or (values.shape == tensor.shape and not julia):
+        return values
+    return values.permute(*reversed(range(values.dim())))
 
 
 def copy(tensor: Tensor, values: Tensor) -> None:

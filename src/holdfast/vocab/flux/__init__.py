@@ -10,6 +10,9 @@ julia_functions.py  those that ``holdfast.flux`` has no name for
 code.py             Julia code that Python does not have
 arrays.py           Julia's arrays as tensors, on the same memory
 optimiser_layouts.py, optimisers.py  Flux's optimisers, bound to the parameters
+params.py           ``Flux.params(model)``
+trees.py            ``Flux.setup(rule, model)``, joined with its model
+today.py            a model in the layouts of another Flux
 tracked.py          tensors as what they came in
 types.py            the Julia types of what stands in a struct
 """

@@ -70,6 +70,18 @@ def given_by_type(layout: Layout, params: list[Any]) -> dict[str, Any]:
     return {name: str(value) if isinstance(value, Symbol) else bool(value) for name, value in found.items()}
 
 
+def places(layout: Layout) -> Callable[[Any], Sequence[str]]:
+    """How the fields of a struct in a file are reached in Python."""
+
+    def names(document: Any) -> Sequence[str]:
+        data = document.get("data")
+        count = len(data) if isinstance(data, list) else 0
+        form = next((form for form in reversed(layout.rows) if len(form.fields) == count), None)
+        return [f".{name}" for name in form.fields] if form is not None else []
+
+    return names
+
+
 # -- versions ---------------------------------------------------------------------------------------------------------
 
 
@@ -197,6 +209,9 @@ def lower_code(value: JuliaCode | JuliaLayer) -> Fields:
 
 
 RULES: Final = [
-    *(Rule("struct", layout.name, (layout.layer,), lower_layer, lift_with=lift_layer(layout)) for layout in LAYOUTS),
+    *(
+        Rule("struct", layout.name, (layout.layer,), lower_layer, lift_with=lift_layer(layout), places=places(layout))
+        for layout in LAYOUTS
+    ),
     Rule("python", "holdfast.flux.JuliaCode", (JuliaCode, JuliaLayer), lower_code),
 ]

@@ -4,16 +4,19 @@ Strategy: a loaded layer keeps its file's layout. ``for_flux`` gives every layer
 Flux has, in place, and turns layers that it lacks into those that took their place. Numbers stay what they are.
 """
 
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import torch
 from torch import nn
 
 from holdfast.errors import MismatchError, UnsupportedError
 from holdfast.flux import BatchNorm, DepthwiseConv, Diagonal, LayerNorm, Scale
+from holdfast.julia.values import Struct
 from holdfast.vocab.flux.eras import TODAY, Version, version
-from holdfast.vocab.flux.layouts import BY_LAYER
+from holdfast.vocab.flux.fields import Kept
+from holdfast.vocab.flux.layouts import BY_LAYER, Layout
 from holdfast.vocab.flux.lowering import ORIGIN, Origin
+from holdfast.vocab.flux.types import julia_type
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -73,8 +76,18 @@ def obstacle(name: str, layer: Any, wanted: Version, oldest: Version) -> str:
         return ""
     first, last = layout.rows[0].span.since, layout.rows[-1].span.until
     if first <= wanted and (last >= oldest or last >= TODAY):
-        return ""
+        return "" if has_form(layout, layer, wanted, oldest) else f"{name or 'the model'} is a {layer!r:.100}"
     return f"{name or 'the model'} is a {type(layer).__name__}, which Flux {_dotted(first)} to {_dotted(last)} had"
+
+
+def has_form(layout: Layout, layer: Any, wanted: Version, oldest: Version) -> bool:
+    """Whether a form of that Flux holds all that the layer does."""
+    if any(replacement(child, wanted) is not None for child in layer.children()):
+        return True  # a LayerNorm around a Diagonal, which is about to change
+    try:
+        return layout.newest(layer, wanted).span.until >= oldest
+    except UnsupportedError:
+        return False
 
 
 def _dotted(found: Version) -> str:
@@ -116,7 +129,16 @@ def take_form(layer: Any, wanted: Version) -> None:
     if isinstance(layer, BatchNorm) and layer.deviations:
         variances(layer)
     if wanted != TODAY:
-        held[ORIGIN] = Origin(None, layout.newest(layer, wanted), {})
+        held[ORIGIN] = Origin(None, layout.newest(layer, wanted), absent(layer) if wanted < SCALES else {})
+
+
+NO_BIAS: Final = Struct(julia_type(("Flux", "Zeros")))
+"""What stood in place of a bias until ``false`` did, in 0.13."""
+
+
+def absent(layer: Any) -> dict[str, Kept]:
+    """The bias that a layer lacks, as Flux had it before 0.13."""
+    return {"bias": Kept(NO_BIAS, False)} if getattr(layer, "bias", None) is False else {}
 
 
 def variances(layer: BatchNorm) -> None:

@@ -1,6 +1,7 @@
 """Layers of one array, and layers made of layers. Source: Flux.jl, src/layers/basic.jl, 0.5 to 0.16."""
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from holdfast import flux
 from holdfast.vocab.flux.layouts.rows import Layout, row
@@ -40,11 +41,22 @@ BASIC: Final = (
     ),
 )
 
+
+def _unnamed(fields: Mapping[str, Any]) -> bool:
+    """Layers in a tuple or a vector: as fields of a file they are a list, as those of a layer its own view of them."""
+    layers = fields["layers"]
+    return not (isinstance(layers, dict) or (hasattr(layers, "_owner") and layers._owner.named))
+
+
 CONTAINERS: Final = (
     Layout(
         "Flux.Chain",
         flux.Chain,
-        (row("layers", "", until="0.6.10"), row("layers", "layers", "0.7.0")),
+        (
+            row("layers", "", until="0.6.10", fits=_unnamed),
+            row("layers", "layers", "0.7.0", "0.12.6", fits=_unnamed),
+            row("layers", "layers", "0.12.7"),
+        ),
         {"layers": "members"},
         inner=MEMBERS,
     ),

@@ -1,0 +1,225 @@
+"""``Flux.setup(rule, model)``: the tree that today's Flux keeps an optimiser's state in, joined with its model.
+
+Strategy: the tree mirrors the model. A struct is a NamedTuple by Julia's names of its fields, a tuple of layers a tuple; in
+the place of each weight stands ``Optimisers.Leaf(rule, state, frozen)``. Loaded, it stays what it is;
+``optimiser_from(tree, model)`` makes the torch optimiser that goes on from it, ``tree_from(opt, model)`` the tree again.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import numpy as np
+from torch import Tensor, nn
+
+from holdfast.codec.rule import Options
+from holdfast.errors import FormatError, MismatchError, UnsupportedError
+from holdfast.flux.optimise import FluxOptimiser, Optimiser
+from holdfast.julia.types import type_name
+from holdfast.julia.values import NamedTuple, Struct
+from holdfast.vocab.flux.layouts import BY_LAYER
+from holdfast.vocab.flux.lowering import layer_type
+from holdfast.vocab.flux.optimiser_layouts import BY_KIND
+from holdfast.vocab.flux.optimisers import kept_value, lower_optimiser
+from holdfast.vocab.flux.types import julia_type, type_of
+
+LEAF: Final = "Optimisers.Leaf"
+
+NAMES: Final = {
+    "σ": "activation",
+    "λ": "activation",
+    "ϵ": "eps",
+    "chs": "channels",
+    "G": "groups",
+    "μ": "mean",
+    "σ²": "var",
+    "β": "beta",
+    "γ": "gamma",
+    "b": "bias",
+    "Wh_h̃": "Wh_h",
+    "α": "scale",
+    "over": "layers",
+}
+"""Julia's names of fields -> Python's, where they differ."""
+
+NORMS: Final = frozenset({"BatchNorm", "InstanceNorm", "GroupNorm", "LayerNorm"})
+"""Layers whose activation is called λ, not σ."""
+
+
+def is_leaf(value: Any) -> bool:
+    """Whether ``value`` holds the state of one weight."""
+    return isinstance(value, Struct) and type_name(value.type) == LEAF and len(value) in (2, 3)
+
+
+def leaves_of(tree: Any, model: Any, at: str = "") -> Iterator[tuple[str, Struct, Tensor]]:
+    """Each leaf of ``tree`` with its place and its weight in ``model``. Raises MismatchError where they part."""
+    if is_leaf(tree):
+        if not isinstance(model, Tensor):
+            raise MismatchError(f"the tree has the state of a weight at {at or 'the top'}, the model has {model!r:.60}")
+        yield at, tree, model
+    elif isinstance(tree, NamedTuple):
+        for name, part in tree.items():
+            if not is_empty(part):
+                yield from leaves_of(part, child_of(model, name, at), f"{at}.{name}")
+    elif isinstance(tree, tuple | list):
+        members = list(model) if isinstance(model, tuple | list) or hasattr(model, "__getitem__") else []
+        if tree and len(members) != len(tree):
+            raise MismatchError(f"the tree has {len(tree)} layers at {at or 'the top'}, the model has {len(members)}")
+        for index, (part, member) in enumerate(zip(tree, members, strict=True) if tree else ()):
+            if not is_empty(part):
+                yield from leaves_of(part, member, f"{at}[{index}]")
+
+
+def is_empty(tree: Any) -> bool:
+    """Whether there is no leaf below: Optimisers.jl writes ``()`` or nothing where there is no weight."""
+    if tree is None or tree == ():
+        return True
+    return isinstance(tree, tuple | list) and not is_leaf(tree) and all(map(is_empty, tree))
+
+
+def child_of(model: Any, name: str, at: str) -> Any:
+    """The part of a layer that Julia calls ``name``."""
+    if hasattr(model, "_owner"):  # the members of a container, by name
+        return model[name]
+    known = NAMES.get(name, name)
+    layout = BY_LAYER.get(type(model))
+    if layout is not None and known in layout.kinds:
+        return layout.value(model, known)
+    if not hasattr(model, known):
+        raise MismatchError(f"the tree has {name!r} at {at or 'the top'}, the model has {type(model).__name__} there")
+    return getattr(model, known)
+
+
+# -- from the tree ----------------------------------------------------------------------------------------------------
+
+
+def optimiser_from(tree: Any, model: nn.Module) -> FluxOptimiser:
+    """The optimiser that goes on from the state in ``tree``, bound to the weights of ``model``.
+
+    Weights with other hyperparameters (``Optimisers.adjust!`` of a part) make a group of their own; frozen ones are in
+    none. Raises MismatchError where tree and model part, UnsupportedError for a rule that Python does not have.
+    """
+    found = list(leaves_of(tree, model))
+    if not found:
+        raise MismatchError(
+            "there is no state of a weight in this tree: was it made by Flux.setup or Optimisers.setup?"
+        )
+    for at, leaf, _ in found:
+        if not isinstance(leaf[0], FluxOptimiser):
+            raise UnsupportedError(f"the rule {leaf[0]!r:.60} at {at} is none that Python has")
+    optimiser = fresh(found[0][1][0])
+    for _, leaf, weight in found:
+        give_state(optimiser, weight, leaf[1])
+    group_by_rule(optimiser, [(leaf[0], weight) for _, leaf, weight in found if len(leaf) < 3 or leaf[2] is not True])
+    return optimiser
+
+
+def fresh(rule: FluxOptimiser) -> FluxOptimiser:
+    """A rule like ``rule``, bound to nothing."""
+    fields = [fresh(member) for member in rule.fields()] if isinstance(rule, Optimiser) else rule.fields()
+    return type(rule)(*fields)
+
+
+def give_state(optimiser: FluxOptimiser, weight: Tensor, state: Any) -> None:
+    """What a leaf holds, as the optimiser keeps it; the members of a chain have theirs in a tuple."""
+    if isinstance(optimiser, Optimiser):
+        if not isinstance(state, tuple) or len(state) != len(optimiser):
+            raise FormatError(f"the state of an OptimiserChain of {len(optimiser)} is {state!r:.60}")
+        for member, part in zip(optimiser, state, strict=True):
+            give_state(member, weight, part)
+    elif optimiser.STATE and state is not None:
+        parts = (state,) if len(optimiser.STATE) == 1 else state
+        pairs = zip(optimiser.STATE, parts, strict=True)
+        options = Options(device=str(weight.device))
+        optimiser.state[weight] = {
+            name: part if isinstance(part, bool) else kept_value(name, part, weight, options) for name, part in pairs
+        }
+
+
+def group_by_rule(optimiser: FluxOptimiser, entries: list[tuple[FluxOptimiser, Tensor]]) -> None:
+    """One group for each set of hyperparameters, in the order of the model."""
+    groups: dict[str, dict[str, Any]] = {}
+    for rule, weight in entries:
+        values = {key: value for key, value in rule.param_groups[0].items() if key != "params"}
+        group = groups.setdefault(repr(rule), {"params": [], **values})
+        if not any(weight is other for other in group["params"]):
+            group["params"].append(weight)
+    optimiser.param_groups = list(groups.values()) or optimiser.param_groups
+    if isinstance(optimiser, Optimiser):
+        if len(groups) > 1:
+            raise UnsupportedError("an OptimiserChain whose weights have different hyperparameters has no counterpart")
+        for member in optimiser:
+            member.bind(optimiser.param_groups[0]["params"])
+
+
+# -- to the tree ------------------------------------------------------------------------------------------------------
+
+
+def tree_from(optimiser: FluxOptimiser, model: nn.Module) -> Any:
+    """The tree that ``Flux.setup`` would have made, with the state of ``optimiser``: for ``Optimisers.update!`` in Julia.
+
+    Raises UnsupportedError for an optimiser that is none of ``holdfast.flux.optimisers``.
+    """
+    package, _ = BY_KIND.get(type(optimiser), ("", None))
+    if package != "Optimisers":
+        raise UnsupportedError(f"{optimiser!r} is not of Optimisers.jl: use the one of holdfast.flux.optimisers")
+    return _Trees(optimiser).of(model)
+
+
+class _Trees:
+    """One tree; a weight that stands twice in the model has one leaf."""
+
+    def __init__(self, optimiser: FluxOptimiser) -> None:
+        self.optimiser = optimiser
+        self.leaves: dict[int, Struct] = {}
+
+    def of(self, value: Any) -> Any:
+        layout = BY_LAYER.get(type(value))
+        if layout is not None:
+            form = layout.newest(value)
+            names = [julia_field(type(value).__name__, name) for name in form.fields]
+            return NamedTuple(names, [self.of(layout.value(value, name)) for name in form.fields])
+        if isinstance(value, nn.Parameter) and value.requires_grad:
+            return self.leaf(value)
+        if hasattr(value, "_owner"):
+            parts = [self.of(member) for member in value]
+            return NamedTuple(value._owner.names, parts) if value._owner.named else tuple(parts)
+        return tuple(self.of(part) for part in value) if isinstance(value, tuple) else ()
+
+    def leaf(self, weight: nn.Parameter) -> Struct:
+        known = self.leaves.get(id(weight))
+        if known is None:
+            state, rule = leaf_state(self.optimiser, weight), fresh(self.optimiser)
+            types = lower_optimiser(rule)["type"], type_of(state, layer_type)
+            type_ = julia_type(("Optimisers", "Leaf"), types)
+            known = self.leaves[id(weight)] = Struct(type_, [rule, state, False])
+        return known
+
+
+def julia_field(layer: str, name: str) -> str:
+    """Julia's name of a field of today's Flux."""
+    if name == "activation":
+        return "λ" if layer in NORMS else "σ"
+    if name == "groups":
+        return "G" if layer == "GroupNorm" else name
+    if name == "bias":
+        return "b" if layer in ("GRUCell", "GRUv3Cell") else name
+    return next((theirs for theirs, ours in NAMES.items() if ours == name and theirs not in ("α", "over")), name)
+
+
+def leaf_state(optimiser: FluxOptimiser, weight: Tensor) -> Any:
+    """The state of one weight as Optimisers.jl has it, before the first step too."""
+    if isinstance(optimiser, Optimiser):
+        return tuple(leaf_state(member, weight) for member in optimiser)
+    if not optimiser.STATE:
+        return None
+    state = optimiser.state.get(weight) or optimiser.start(weight.detach())
+    parts = [in_dtype(state[name], weight) for name in optimiser.STATE if name in state]
+    return parts[0] if len(optimiser.STATE) == 1 else tuple(parts)
+
+
+def in_dtype(value: Any, weight: Tensor) -> Any:
+    """The products of the betas are numbers of the weight's type."""
+    if isinstance(value, tuple):
+        kind = {2: np.float16, 4: np.float32}.get(weight.element_size(), float)
+        return tuple(map(kind, value))
+    return value
