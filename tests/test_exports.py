@@ -9,6 +9,8 @@ from holdfast import errors
 from reference import ROOT
 
 NAMES = [
+    "Position",
+    "Series",
     "for_flux",
     "inspect",
     "load",

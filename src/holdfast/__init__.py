@@ -7,6 +7,7 @@
     params(model), loadparams(model, weights)         only the weights
     for_flux(model, "0.14")                           a model for another version of Flux than its file's
     optimiser_from(tree, model), tree_from(opt, model)  an optimiser for and from the state tree of Flux.setup
+    Series("runs/digits", every=30)                   the checkpoints of one run, resumed exactly where it stopped
     now()                                             the time, for a file's name
     register                                          a class of yours that files may build
 
@@ -32,6 +33,7 @@ from holdfast.errors import (
 
 if TYPE_CHECKING:
     from holdfast.api import for_flux, inspect, load, loadparams, params, restore, save, verify
+    from holdfast.checkpoint import Position, Series
     from holdfast.clock import now
     from holdfast.vocab.classes import register
     from holdfast.vocab.flux.trees import optimiser_from, tree_from
@@ -55,9 +57,11 @@ __all__ = [
     "now",
     "optimiser_from",
     "params",
+    "Position",
     "register",
     "restore",
     "save",
+    "Series",
     "tree_from",
     "UnsupportedError",
     "UntrustedError",
@@ -65,6 +69,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Series": "holdfast.checkpoint",
+    "Position": "holdfast.checkpoint",
     **dict.fromkeys(
         ("for_flux", "inspect", "load", "loadparams", "params", "restore", "save", "verify"), "holdfast.api"
     ),

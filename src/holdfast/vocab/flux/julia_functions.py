@@ -67,11 +67,6 @@ def transpose(x: Tensor) -> Tensor:
     return x.T if x.dim() == 2 else x.unsqueeze(-1)
 
 
-def first(x: Any) -> Any:
-    """The first of a tuple, or the first number of an array."""
-    return x.flatten()[0] if isinstance(x, Tensor) else x[0]
-
-
 def last(x: Any) -> Any:
     """The last of a tuple, or the last number of an array."""
     return x.flatten()[-1] if isinstance(x, Tensor) else x[-1]
@@ -90,7 +85,6 @@ JULIA_ONLY: Final[dict[str, Callable[..., Any]]] = {
     "reshape": reshape,
     "permutedims": permutedims,
     "transpose": transpose,
-    "first": first,
     "last": last,
     "broadcast": broadcast,
     "map": broadcast,

@@ -112,7 +112,7 @@ class Layout:
         Raises UnsupportedError where there is none.
         """
         values = {name: self.value(layer, name) for name in self.kinds}
-        for form in sorted(self.rows[::-1], key=lambda form: form.span.until, reverse=True):
+        for form in sorted(self.rows[::-1], key=lambda form: form.span.until, reverse=True):  # noqa: C415
             left = self.kinds.keys() - set(form.fields)
             if (
                 form.span.since <= wanted
