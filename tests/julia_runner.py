@@ -140,9 +140,7 @@ def _stamp(path: Path) -> int | None:
     return path.stat().st_mtime_ns if path.exists() else None
 
 
-def opened_all(
-    paths: Sequence[Path], *packages: str, flux: bool | str = False, bson: str = ""
-) -> list[dict[str, Any]]:
+def opened_all(paths: Sequence[Path], *packages: str, flux: bool | str = False, bson: str = "") -> list[dict[str, Any]]:
     """The top-level values of each file as ``BSON.load`` gives them: name → description (tests/julia/describe.jl).
 
     ``packages``: what Julia loads first because the files name their types. One start for all the files, so a test of

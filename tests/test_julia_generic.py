@@ -240,7 +240,9 @@ NOT_AGAIN = {
 
 
 @needs_julia_files
-@pytest.mark.parametrize("path", [path for path in FILES if path.stem not in LOST | MISREAD | NOT_AGAIN.keys()], ids=stem)
+@pytest.mark.parametrize(
+    "path", [path for path in FILES if path.stem not in LOST | MISREAD | NOT_AGAIN.keys()], ids=stem
+)
 def test_saved_again_it_is_the_same_document(path: Path, tmp_path: Path) -> None:
     """Same tags, types, values and sharing; the order of keys, of sets and of dictionaries is free."""
     values = holdfast.load(path)

@@ -44,12 +44,17 @@ def test_it_leaves_the_files_of_the_page(page: dict[str, object]) -> None:
 
 
 def test_the_page_on_training_runs_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "training.md").read_text(encoding="utf-8"), re.DOTALL)
+    (block,) = re.findall(
+        r"```python\n(.*?)```", (ROOT / "docs" / "training.md").read_text(encoding="utf-8"), re.DOTALL
+    )
     monkeypatch.chdir(tmp_path)
     first: dict[str, object] = {}
     exec(compile(block.replace("every=30", "every_steps=7"), "docs/training.md", "exec"), first)
     again: dict[str, object] = {}
-    exec(compile(block.replace("range(start.step, 40)", "range(start.step, start.step)"), "docs/training.md", "exec"), again)
+    exec(
+        compile(block.replace("range(start.step, 40)", "range(start.step, start.step)"), "docs/training.md", "exec"),
+        again,
+    )
     assert getattr(again["start"], "step", 0) > 30
 
 

@@ -74,7 +74,11 @@ holds(io, x::Scalar, seen) = (member(io, "value"); scalar_json(io, x))
 
 described(io, key, xs, seen) = (member(io, key); list_json(x -> describe(io, x, seen), io, xs))
 
-function holds(io, x::AbstractArray, seen)
+# a wrapper of some package around what is no plain element (Tracker's arrays) is shown by its fields
+holds(io, x::AbstractArray, seen) =
+    x isa Array || eltype(x) <: Element ? elements(io, x, seen) : invoke(holds, Tuple{Any,Any,Any}, io, x, seen)
+
+function elements(io, x, seen)
     member(io, "eltype")
     string_json(io, string(eltype(x)))
     member(io, "size")

@@ -22,6 +22,7 @@ __all__ = [
     "Fix1",
     "Fix2",
     "add",
+    "first",
     "flatten",
     "hcat",
     "maximum",
@@ -90,6 +91,15 @@ def multiply(*xs: Any) -> Any:
 def pack(*xs: Any) -> tuple[Any, ...]:
     """All as they are, in a tuple; Julia's ``tuple``."""
     return xs
+
+
+def first(x: Any) -> Any:
+    """The first of a tuple, such as what a MultiHeadAttention gives; of an array the first number.
+
+    >>> first((1, 2))
+    1
+    """
+    return x.flatten()[0] if isinstance(x, Tensor) else x[0]
 
 
 def total(x: Tensor, dim: int | None = None) -> Tensor:
@@ -164,6 +174,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "+": add,
     "-": subtract,
     "*": multiply,
+    "first": first,
     "flatten": flatten,
     "hcat": hcat,
     "maximum": maximum,

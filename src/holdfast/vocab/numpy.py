@@ -188,7 +188,7 @@ def _carried(array: NdArray) -> tuple[NdArray, dict[str, Any]]:
     keys: dict[str, Any] = {"python": "numpy.ndarray", "dtype": _literal(description)}
     if not dtype.isnative:
         keys["byteorder"] = "swapped"
-    if dtype.names is None and dtype.kind not in "SUV":
+    if dtype.newbyteorder("=") in LOWER_NAMES:
         array = array.astype(dtype.newbyteorder("=")) if not dtype.isnative else array
         return (array if array.dtype in BY_DTYPE else _viewed(array, CARRIERS[dtype.itemsize])), keys
     keys["shape"] = Items(array.shape)

@@ -31,7 +31,7 @@ def from_linear(module: nn.Linear, way: Way) -> Dense:
 def to_linear(layer: Dense, way: Way) -> nn.Linear:
     outputs, inputs = layer.weight.shape
     linear: nn.Linear = bare(nn.Linear, inputs, outputs)
-    linear.weight, linear.bias = way.array(same, layer.weight), way.bias(layer.bias) or None
+    linear.weight, linear.bias = way.array(same, layer.weight), way.offset(layer.bias)
     return linear
 
 
@@ -42,7 +42,7 @@ def from_bilinear(module: nn.Bilinear, way: Way) -> Bilinear:
 def to_bilinear(layer: Bilinear, way: Way) -> nn.Bilinear:
     outputs, first, second = layer.weight.shape
     bilinear: nn.Bilinear = bare(nn.Bilinear, first, second, outputs)
-    bilinear.weight, bilinear.bias = way.array(same, layer.weight), way.bias(layer.bias) or None
+    bilinear.weight, bilinear.bias = way.array(same, layer.weight), way.offset(layer.bias)
     return bilinear
 
 

@@ -46,9 +46,7 @@ def both_sides(sizes: Sequence[int]) -> tuple[int, ...]:
 def _padding(module: Any, axes: int) -> tuple[int, ...]:
     """Two numbers for each axis, width first; ``"same"`` puts an odd one at the end, as torch does."""
     if module.padding == "same":
-        spare = [
-            (size - 1) * step for size, step in zip(module.kernel_size[::-1], module.dilation[::-1], strict=True)
-        ]
+        spare = [(size - 1) * step for size, step in zip(module.kernel_size[::-1], module.dilation[::-1], strict=True)]
         return tuple(side for total in spare for side in (total // 2, total - total // 2))
     return both_sides((0,) * axes if module.padding == "valid" else reversed_sizes(module.padding, axes))
 
@@ -84,7 +82,7 @@ def to_conv(layer: Any, way: Way) -> Any:
         dilation=layer.dilation[::-1],
         groups=layer.groups,
     )
-    conv.weight, conv.bias = weight, way.bias(layer.bias) or None
+    conv.weight, conv.bias = weight, way.offset(layer.bias)
     way.gives(axes + 2)
     return conv if even is not None else [("padding", of_axes(PADS, axes)(tuple(margins))), ("layer", conv)]
 
@@ -126,7 +124,7 @@ def to_conv_transpose(layer: ConvTranspose, way: Way) -> Any:
         groups=layer.groups,
         dilation=layer.dilation[::-1],
     )
-    conv.weight, conv.bias = way.array(flipped, layer.weight), way.bias(layer.bias) or None
+    conv.weight, conv.bias = way.array(flipped, layer.weight), way.offset(layer.bias)
     way.gives(axes + 2)
     return conv
 
@@ -147,7 +145,9 @@ def from_upsample(module: nn.Upsample, way: Way) -> Upsample:
     way.need(aligned, "Flux's linear modes lay the corners on each other: only align_corners=True is the same")
     axes = 1 if module.mode == "linear" else None
     if module.size is not None:
-        way.need(axes is not None or not isinstance(module.size, int), "say the size of every axis: size=(height, width)")
+        way.need(
+            axes is not None or not isinstance(module.size, int), "say the size of every axis: size=(height, width)"
+        )
         return Upsample(MODES[module.mode], size=reversed_sizes(module.size, axes or 0))
     scale = _factors(module.scale_factor, whole=module.mode == "nearest", way=way)
     if axes is not None and not isinstance(scale, tuple):
@@ -171,7 +171,7 @@ def to_upsample(layer: Upsample, way: Way) -> nn.Upsample:
     if layer.size is not None:
         return nn.Upsample(size=layer.size[::-1], **options)
     factors = tuple(map(float, given[::-1])) if isinstance(given, tuple) else float(given)
-    return nn.Upsample(scale_factor=factors, **options)  # type: ignore[arg-type]
+    return nn.Upsample(scale_factor=factors, **options)
 
 
 FROM: Final[dict[type[Any], Converter]] = {

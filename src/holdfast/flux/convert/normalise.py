@@ -5,6 +5,7 @@ alike. torch divides by ``sqrt(variance + eps)``; Flux's LayerNorm does since 0.
 The masks of dropout are drawn by each side's own rules. Fixed modes (``testmode``) are Flux's alone.
 """
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import torch
@@ -37,14 +38,22 @@ def follows_mode(layer: Any, way: Way) -> None:
 # -- statistics -------------------------------------------------------------------------------------------------------
 
 
+def shift_and_scale(module: Any, way: Way) -> tuple[Any, Any]:
+    """Flux has both or none; where torch has only the second, the first is zeros that are not trained."""
+    if module.bias is None and module.weight is not None:
+        scale = way.array(same, module.weight)
+        return nn.Parameter(torch.zeros_like(scale), requires_grad=False), scale
+    return way.array(same, module.bias), way.array(same, module.weight)
+
+
 def from_statistics(kind: type[Any]) -> Converter:
     def convert(module: Any, way: Way) -> Any:
         way.need(module.momentum is not None, f"Flux's {kind.__name__} has no mean over all batches (momentum=None)")
         way.skip(module.num_batches_tracked)  # torch counts for that mean only
-        arrays = (module.bias, module.weight, module.running_mean, module.running_var)
         return kind.of(
             identity,
-            *(way.array(same, array) for array in arrays),
+            *shift_and_scale(module, way),
+            *(way.array(same, array) for array in (module.running_mean, module.running_var)),
             module.eps,
             module.momentum,
             module.affine,
@@ -62,9 +71,7 @@ def to_statistics(table: dict[type[Any], int]) -> Converter:
         deviations = getattr(layer, "deviations", False)
         way.need(not deviations, "it remembers deviations, as Flux did until 0.6: torch remembers variances")
         axes = max((way.rank(layer) or 2) - 2, 1)
-        norm = bare(
-            of_axes(table, axes), layer.channels, layer.eps, layer.momentum, layer.affine, layer.track_stats
-        )
+        norm = bare(of_axes(table, axes), layer.channels, layer.eps, layer.momentum, layer.affine, layer.track_stats)
         norm.bias, norm.weight = way.array(same, layer.beta), way.array(same, layer.gamma)
         norm.running_mean, norm.running_var = way.array(same, layer.mean), way.array(same, layer.var)
         if layer.track_stats:
@@ -78,8 +85,7 @@ def from_group(module: nn.GroupNorm, way: Way) -> GroupNorm:
     return GroupNorm.of(
         module.num_groups,
         identity,
-        way.array(same, module.bias),
-        way.array(same, module.weight),
+        *shift_and_scale(module, way),
         None,
         None,
         module.eps,
@@ -109,7 +115,11 @@ def from_layer_norm(module: nn.LayerNorm, way: Way) -> LayerNorm:
     return LayerNorm.of(identity, diag, module.eps, size, module.elementwise_affine)
 
 
-TORCH_EPS: Final = {"variance": lambda eps: eps, "squared": lambda eps: eps * eps, "none": lambda eps: 0.0}
+TORCH_EPS: Final[dict[str, Callable[[float], float]]] = {
+    "variance": lambda eps: eps,
+    "squared": lambda eps: eps * eps,
+    "none": lambda eps: 0.0,
+}
 """Where Flux's eps stands (see ``holdfast.flux.layernorm.EPS_RULES``) -> the eps with which torch computes the same."""
 
 
@@ -123,7 +133,7 @@ def to_layer_norm(layer: LayerNorm, way: Way) -> nn.LayerNorm:
     norm: nn.LayerNorm = bare(nn.LayerNorm, layer.size[::-1], eps, diag is not None)
     if diag is not None:
         norm.weight = way.array(same, diag.scale)
-        norm.bias = way.bias(diag.bias) or None
+        norm.bias = way.offset(diag.bias)
     return norm
 
 

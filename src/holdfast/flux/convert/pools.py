@@ -39,11 +39,12 @@ ADAPTIVE_MEAN: Final[dict[type[Any], int]] = {
 # -- windows ----------------------------------------------------------------------------------------------------------
 
 
-def _windowed(module: Any, axes: int, way: Way) -> tuple[tuple[int, ...], ...]:
+Size = tuple[int, ...]
+
+
+def _windowed(module: Any, axes: int, way: Way) -> tuple[Size, Size, Size]:
     """Window, padding and stride, width first."""
-    window, stride, pad = (
-        reversed_sizes(sizes, axes) for sizes in (module.kernel_size, module.stride, module.padding)
-    )
+    window, stride, pad = (reversed_sizes(sizes, axes) for sizes in (module.kernel_size, module.stride, module.padding))
     if module.ceil_mode:
         _check_whole(module, axes, way, [window, stride, pad])
     way.gives(axes + 2)

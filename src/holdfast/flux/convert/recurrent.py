@@ -103,9 +103,7 @@ def layers_to(layers: list[Any], p: float, way: Way) -> nn.Module:
     cell = layers[0].cell
     torchs = next(torchs for torchs, flux in LAYERS.items() if flux is type(layers[0]))
     options = _options(cell, way)
-    module: nn.Module = bare(
-        torchs, cell.inputs, cell.outputs, len(layers), batch_first=True, dropout=p, **options
-    )
+    module: nn.Module = bare(torchs, cell.inputs, cell.outputs, len(layers), batch_first=True, dropout=p, **options)
     for number, layer in enumerate(layers):
         same_kind = _options(layer.cell, way) == options and layer.cell.outputs == cell.outputs
         way.need(same_kind, "torch's layers on each other are all alike: convert them one by one")

@@ -5,16 +5,17 @@ Strategy: a converter is a function ``(module, way)``, found in a table by the m
 in the end. Two layers that share an array in forms that cannot share memory are refused.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from holdfast.errors import UnsupportedError
 
-__all__ = ["Converter", "Way", "columns", "flipped", "same", "shapes_of", "turned"]
+__all__ = ["Converter", "Trip", "Way", "columns", "flipped", "refuse_code", "same", "shapes_of", "turned"]
 
 Converter = Callable[[Any, "Way"], Any]
 Form = Callable[..., Any]
@@ -51,18 +52,18 @@ def flipped(x: Tensor) -> Tensor:
 class Trip:
     """What the whole of one conversion shares.
 
-    table    class -> converter
+    convert  makes the other side's of anything
     shapes   identity of a module -> the shapes of its input in the run on the example
     arrays   identity of an array -> (the array, the path of its layer, the forms it was given)
-    made     identity of a module -> (the module, what was made of it)
+    made     identities of modules -> (the modules, what was made of them, whether that kept the rank)
     rank     how many axes what flows here has, as far as the layers so far tell
     """
 
-    table: Mapping[type[Any], Converter]
+    convert: Converter
     shapes: Shapes
     arrays: dict[int, tuple[Tensor, str, tuple[Any, ...]]] = field(default_factory=dict)
     forms: dict[tuple[Any, ...], Any] = field(default_factory=dict)
-    made: dict[int, tuple[Any, Any]] = field(default_factory=dict)
+    made: dict[tuple[int, ...], tuple[Any, Any, bool]] = field(default_factory=dict)
     rank: int | None = None
 
 
@@ -86,6 +87,26 @@ class Way:
         if not holds:
             self.refuse(message, part)
 
+    def below(self, step: str) -> "Way":
+        """The way one step down."""
+        return self.at(f"{self.path}.{step}" if self.path else step)
+
+    def convert(self, value: Any, step: str) -> Any:
+        """What is made of a part of what is here."""
+        return self.trip.convert(value, self.below(step))
+
+    def once(self, layers: Sequence[nn.Module], make: Callable[[], Any]) -> Any:
+        """What is made of these modules; the same object each time, unless it is a function."""
+        key, before = tuple(map(id, layers)), self.trip.rank
+        if key in self.trip.made:
+            made, keeps = self.trip.made[key][1:]
+            self.gives(before if keeps else None)
+            return made
+        made = make()
+        if isinstance(made, nn.Module | list):
+            self.trip.made[key] = (layers, made, self.trip.rank == before)
+        return made
+
     # shapes
 
     def shapes(self, module: Any) -> set[tuple[int, ...]]:
@@ -103,7 +124,7 @@ class Way:
 
     # arrays
 
-    def array(self, form: Form, *sources: Tensor | None) -> Any:
+    def array(self, form: Form, *sources: Any) -> Any:
         """``form(*sources)``, made once: a parameter of parameters, a tensor of buffers, or a tuple of either.
 
         None where the first source is None. Raises UnsupportedError where a source is already held in another form.
@@ -121,9 +142,13 @@ class Way:
             )
         return self.trip.forms[key]
 
-    def bias(self, source: Any, form: Form = same) -> Any:
-        """A bias: an array, or False where there is none."""
-        return self.array(form, source) if isinstance(source, Tensor) else False
+    def bias(self, source: Any) -> Any:
+        """A bias of Flux's: an array, or False where there is none."""
+        return self.array(same, source) if isinstance(source, Tensor) else False
+
+    def offset(self, source: Any) -> Any:
+        """A bias of torch's: an array, or None where there is none."""
+        return self.array(same, source) if isinstance(source, Tensor) else None
 
     def skip(self, source: Tensor | None) -> None:
         """An array that has no counterpart, and needs none."""
@@ -150,6 +175,23 @@ def _like(sources: list[Tensor], made: Tensor) -> Tensor:
     if any(isinstance(source, nn.Parameter) for source in sources):
         return nn.Parameter(made, requires_grad=any(source.requires_grad for source in sources))
     return made
+
+
+# -- what cannot be seen ----------------------------------------------------------------------------------------------
+
+HOOKS: Final = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+
+def refuse_code(module: nn.Module, way: Way) -> None:
+    """Refuse a module that does more than its class says. Raises UnsupportedError."""
+    name, held = type(module).__name__, vars(module)
+    for part, array in held["_parameters"].items():
+        way.need(not is_lazy(array), f"the {part} of this {name} has no shape yet: call the model once, then convert")
+    hooked = [hooks for hooks in HOOKS if held.get(hooks)]
+    way.need(not hooked, f"this {name} has hooks, which are Python code: remove them, then convert")
+    way.need("forward" not in held, f"this {name} has a forward of its own, which is Python code")
+    parametrised = "parametrizations" in held["_modules"]
+    way.need(not parametrised, f"this {name} is parametrised: torch.nn.utils.parametrize.remove_parametrizations first")
 
 
 # -- the example ------------------------------------------------------------------------------------------------------
