@@ -65,8 +65,7 @@ def python(
 
 
 def environment() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
-    return {**kept, "PYTHONPATH": os.pathsep.join([str(SOURCE), str(HERE)])}
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(SOURCE), str(HERE)])}
 
 
 @contextmanager
