@@ -65,7 +65,8 @@ def python(
 
 
 def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(SOURCE), str(HERE)])}
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    return {**kept, "PYTHONPATH": os.pathsep.join([str(SOURCE), str(HERE)])}
 
 
 @contextmanager

@@ -12,13 +12,7 @@ MEMORY = Path("/dev/shm")
 
 @pytest.fixture
 def tmp_path() -> Iterator[Path]:
-    """An empty folder, in memory if possible; ``disk_path`` is one on a disk."""
+    """An empty folder, in memory if possible."""
     where = MEMORY if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="holdfast-test-", dir=where) as folder:
         yield Path(folder)
-
-
-@pytest.fixture
-def disk_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty folder on a disk."""
-    return tmp_path_factory.mktemp("disk")

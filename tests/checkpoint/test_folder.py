@@ -9,7 +9,8 @@ import pytest
 
 from holdfast import save
 from holdfast.checkpoint import Series
-from holdfast.checkpoint.folder import RunFolder, make_folder, read_header
+from holdfast.checkpoint.folder import Header, RunFolder, make_folder, read_header
+from holdfast.checkpoint.history import History
 from holdfast.checkpoint.listing import listed
 from holdfast.checkpoint.names import Name
 from runs import damage, names, run, state
@@ -65,7 +66,7 @@ def test_a_header_needs_no_framework(folder: RunFolder) -> None:
     from runs import python
 
     done = python(
-        "import sys\nfrom holdfast.checkpoint.folder import RunFolder\n"
+        "import sys\nfrom holdfast.checkpoint.folder import Header, RunFolder\n"
         "print([h.position.step for _, h, _ in RunFolder(sys.argv[1], 'digits').candidates()], 'torch' in sys.modules)",
         folder.path,
     )
@@ -98,9 +99,19 @@ def test_what_has_no_header_is_no_candidate_and_stays(folder: RunFolder, harm: s
 
 def test_a_file_that_no_series_wrote_has_no_header(tmp_path: Path) -> None:
     save(tmp_path / "m.bson", _series={"version": 1}, x=1)
-    assert read_header(str(tmp_path / "m.bson")) is None
+    assert Header.of(read_header(str(tmp_path / "m.bson"))) is None
     save(tmp_path / "m.bson", _series=[1], x=1)
+    assert Header.of(read_header(str(tmp_path / "m.bson"))) is None
+    save(tmp_path / "m.bson", x=1)
     assert read_header(str(tmp_path / "m.bson")) is None
+
+
+def test_the_history_goes_with_the_file(folder: RunFolder) -> None:
+    name = folder.names()[2]
+    assert folder.history(name).points("loss") == [(0, 1.0), (1, 1 / 2), (2, 1 / 3)]
+    Path(folder.at(name)).write_bytes(b"")
+    assert folder.history(name) == History()
+    assert folder.history(name.marked("pinned")) == History()
 
 
 def test_expire_takes_only_what_it_is_told(folder: RunFolder) -> None:

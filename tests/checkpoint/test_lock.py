@@ -75,7 +75,7 @@ def test_readers_need_no_lock(tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
-FORK = """
+FORK = r"""
 import os, signal, sys
 from holdfast.checkpoint import Series
 series = Series(sys.argv[1])
@@ -84,10 +84,10 @@ if not child:
     try:
         series.save(0)
     except Exception as error:
-        print(type(error).__name__, "forked" in str(error), flush=True)
+        os.write(1, f"{type(error).__name__} {'forked' in str(error)}\n".encode())
     series.close()
     signal.pause()
-print(child, flush=True)
+os.write(1, f"{child}\n".encode())
 os.kill(os.getpid(), signal.SIGKILL)
 """
 

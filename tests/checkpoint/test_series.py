@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from holdfast import ChecksumError, MismatchError, UnsupportedError, load, save
+from holdfast import ChecksumError, DriftError, MismatchError, UnsupportedError, load, save
 from holdfast.checkpoint import Position, Series
 from holdfast.checkpoint.saving import Saver
 from holdfast.storage import local
@@ -727,6 +727,28 @@ def test_an_error_while_saving_does_not_hide_the_exception(tmp_path: Path, monke
     assert "No space left" in str(caught.value.__notes__)
     monkeypatch.undo()
     Series(tmp_path).close()
+
+
+# -- proof ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_resume_is_proved(tmp_path: Path) -> None:
+    weights, untracked = np.zeros(3), [0.0]
+
+    def exact(step: int) -> None:
+        weights[...] += np.random.rand() + step
+
+    def drifting(step: int) -> None:
+        untracked[0] += 1
+        weights[...] += untracked[0]
+
+    with Series(tmp_path) as series:
+        series.track(weights=weights)
+        assert series.prove_resume(exact, 3).steps == 3
+        assert not weights.any()
+        with pytest.raises(DriftError, match="weights"):
+            series.prove_resume(drifting, 2)
+    assert names(tmp_path) == []
 
 
 # -- the background ---------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from holdfast import HoldfastError
 from holdfast.checkpoint import Series
 from holdfast.checkpoint.signals import Signals
 from runs import names, python, started, state, steps_on_disk
@@ -80,7 +81,7 @@ def test_a_second_signal_acts_at_once(tmp_path: Path) -> None:
 def test_a_handler_that_goes_on_goes_on(tmp_path: Path) -> None:
     """A program with a handler of its own is not ended: its handler is called, once the state is saved."""
     before = "signal.signal(signal.SIGTERM, lambda *_: print('told', flush=True))"
-    script = LOOP.format(before=before, options="every_steps=1000", after="if step == 900: sys.exit(3)")
+    script = LOOP.format(before=before, options="every_steps=1000", after="if step == 200: sys.exit(3)")
     with started(script, tmp_path) as process:
         assert process.stdout is not None
         process.stdout.readline()
@@ -131,6 +132,14 @@ def test_handlers_are_put_back(tmp_path: Path) -> None:
     series = Series(tmp_path, on_signal=True)
     del series
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
+
+
+def test_handlers_are_put_back_when_the_folder_is_taken(tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with Series(tmp_path):
+        with pytest.raises(HoldfastError, match="in use by"):
+            Series(tmp_path, on_signal=True)
+        assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_without_being_asked_no_handler_is_touched(tmp_path: Path) -> None:

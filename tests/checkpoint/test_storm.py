@@ -2,7 +2,8 @@
 
 Strategy: one process forks a child for each kill. The child goes on from the folder and saves at every step, a file of
 a megabyte that holds one number; through a pipe it says which steps are on the disk for certain. After the kill the
-parent resumes: it must find that step or a later one, whole, and after its next save nothing may lie about.
+parent resumes: it must find that step or a later one, whole, and after its next save nothing may lie about. The folder
+is one in memory: what a kill leaves behind does not depend on the disk, and how far a child gets would.
 """
 
 import subprocess
@@ -18,7 +19,7 @@ from holdfast.checkpoint import Series
 from runs import fill, names, state
 
 folder, background, kills, seed = sys.argv[1], sys.argv[2] == "True", int(sys.argv[3]), int(sys.argv[4])
-random.seed(seed)
+moments = random.Random(seed)       # of its own: a resume puts the global one back
 
 def child(pipe):
     tracked = state(4, 32768)
@@ -41,7 +42,7 @@ for kill in range(kills):
     if not process:
         child(write)
     os.close(write)
-    time.sleep(random.uniform(0.001, 0.07))
+    time.sleep(moments.uniform(0.001, 0.07))
     os.kill(process, signal.SIGKILL)
     os.waitpid(process, 0)
     with open(read, "rb") as pipe:
@@ -69,8 +70,8 @@ print(saves, littered, skipped)
 
 
 @pytest.mark.parametrize("background", [True, False], ids=["in the background", "at once"])
-def test_complaint_1_a_run_that_is_killed_goes_on(disk_path: Path, background: bool) -> None:
-    done = storm(disk_path, background, 110, seed=7)
+def test_complaint_1_a_run_that_is_killed_goes_on(tmp_path: Path, background: bool) -> None:
+    done = storm(tmp_path, background, 110, seed=7)
     assert done.returncode == 0, done.stderr
     saves, littered, _ = map(int, done.stdout.split())
     assert saves > 50  # the children did save

@@ -46,7 +46,6 @@ class Header:
     metrics: Mapping[str, float] = field(default_factory=dict)
     policy: Policy | None = None
     note: str | None = None
-    history: History = field(default_factory=History)
 
     @classmethod
     def of(cls, document: Any) -> "Header | None":
@@ -61,12 +60,11 @@ class Header:
             {str(name): float(number) for name, number in numbers if isinstance(number, int | float)},
             _policy(about.get("policy")),
             about["note"] if isinstance(about.get("note"), str) else None,
-            History.of(about.get("history")),
         )
 
 
-def read_header(path: str) -> Header | None:
-    """The header of a file, None for one that no Series wrote; its frame is checked, its arrays are not read.
+def read_header(path: str) -> Any:
+    """The value ``_series`` of a file, None where there is none; the frame is checked, arrays are not.
 
     Raises FormatError or ChecksumError when the frame is damaged, OSError when it cannot be read.
     """
@@ -75,7 +73,7 @@ def read_header(path: str) -> Header | None:
     if HEADER not in file.names:
         return None
     rules = Records()  # whose classes are all inert: no framework is imported to look at a header
-    return Header.of(file.lift(file.audit([HEADER], rules), [HEADER], rules, Options())[HEADER])
+    return file.lift(file.audit([HEADER], rules), [HEADER], rules, Options())[HEADER]
 
 
 def _policy(document: Any) -> Policy | None:
@@ -126,12 +124,19 @@ class RunFolder:
         text = str(name)
         if text not in self._headers:
             try:
-                self._headers[text] = read_header(self.at(name))
+                self._headers[text] = Header.of(read_header(self.at(name)))
             except HoldfastError:
                 self._headers[text] = None
             except OSError:
                 return None
         return self._headers[text]
+
+    def history(self, name: Name) -> History:
+        """The metrics at all saves up to this one, which the file carries; an empty one when it cannot be read."""
+        try:
+            return History.of(read_header(self.at(name))["kept"]["history"])
+        except (HoldfastError, OSError, TypeError, KeyError):
+            return History()
 
     def remember(self, name: Name, header: Header) -> None:
         """Note what has just been written, so that it is not read again."""

@@ -84,7 +84,7 @@ def runs(path: str) -> list[Run]:
         name, policy = rows[0][0].run, _policy(rows)
         behind = [one for _, place in folder.abandoned() for one in listed(RunFolder(place, name), policy)]
         bad = [Path(path, text) for run, text in damaged if run == name]
-        found.append(Run(name, _judged(folder, rows, policy), rows[-1][1].history, policy, behind, bad))
+        found.append(Run(name, _judged(folder, rows, policy), folder.history(rows[-1][0]), policy, behind, bad))
     return found
 
 

@@ -6,7 +6,6 @@ file is on the disk before an older one is let go.
 """
 
 from collections.abc import Callable, Mapping
-from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -74,7 +73,7 @@ class Saver:
         Raises UnsupportedError for what cannot be saved, and with ``at_once`` what the disk raises.
         """
         self.history.add(position.step - 1, metrics)
-        header = Header(position, dict(metrics), self.policy, note, deepcopy(self.history))
+        header = Header(position, dict(metrics), self.policy, note)
         values = self._values(tracked, header)
         name = Name(self.run, position.step - 1, self.moment(), frozenset({mark} if mark else ()), self.folder.ending)
         if at_once or not self.background:
@@ -99,7 +98,7 @@ class Saver:
                 "run": self.run,
                 "policy": self.policy.document(),
                 "note": header.note,
-                "history": header.history.document(),
+                "history": self.history.document(),
             },
             exact=self.exact,
         )

@@ -10,7 +10,6 @@ import traceback
 import warnings
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from copy import deepcopy
 from datetime import timedelta
 from functools import partial
 from os import PathLike
@@ -22,7 +21,6 @@ from holdfast.checkpoint.back import caution, go_back, to_resume, to_roll_back
 from holdfast.checkpoint.cadence import Cadence
 from holdfast.checkpoint.folder import RunFolder, make_folder
 from holdfast.checkpoint.health import Checkup, Health, warning
-from holdfast.checkpoint.history import History
 from holdfast.checkpoint.listing import Checkpoint, listed
 from holdfast.checkpoint.lock import Lock
 from holdfast.checkpoint.loop import Loop
@@ -33,7 +31,7 @@ from holdfast.checkpoint.position import Position
 from holdfast.checkpoint.record import put_back
 from holdfast.checkpoint.retention import Policy
 from holdfast.checkpoint.saving import Saver, check_trackable
-from holdfast.checkpoint.signals import Signals
+from holdfast.checkpoint.signals import SIGNALS, Signals
 from holdfast.checkpoint.walk import Walk, knows_its_place, placed
 from holdfast.errors import HoldfastError
 
@@ -119,7 +117,6 @@ class Series:
         policy = Policy.of(keep_last, keep_best, best, mode, keep_every, keep_every_steps)
         self._pace = Pace(Cadence.of(every, every_steps, every_epochs, overhead))
         self._checkup = Checkup(Health.of(health))
-        self._exact = exact
         self._folder = RunFolder(path, run, format)
         self._loop = Loop()
         self._saver = Saver(self._folder, run, policy, background, snapshot == "overlap", exact, self._loop.wake)
@@ -129,14 +126,11 @@ class Series:
         self._readonly = readonly
         self._process = os.getpid()
         self._closed = False
-        self._signals: Signals | None = None
-        self._lock: Lock | None = None
+        self._signals = Signals(self._loop.wake, SIGNALS if on_signal and not readonly else ())
+        weakref.finalize(self, self._signals.restore)
         if not readonly:
             make_folder(path)
-            self._lock = Lock(path)
-            if on_signal:
-                self._signals = Signals(self._loop.wake)
-                weakref.finalize(self, self._signals.restore)
+        self._lock = None if readonly else Lock(path)
         self._loop.least = self._folder.newest_step() + 1
 
     # -- what is saved ------------------------------------------------------------------------------------------------
@@ -164,11 +158,6 @@ class Series:
         """Where the run is: the next step, the epoch of the last one, and the seconds of training."""
         return self._loop.position
 
-    @property
-    def resumed(self) -> bool:
-        """Whether ``resume`` or ``rollback`` has been called."""
-        return self._loop.resumed
-
     def resume(self, *, strict: bool = True) -> Position:
         """Fill what is tracked from the newest checkpoint that is whole; gives where to go on, 0 on a fresh folder.
 
@@ -181,7 +170,7 @@ class Series:
         checkpoints and none is whole.
         """
         self._check_use(writing=False)
-        self._settle()
+        self._saver.writer.wait()
         names = to_resume(self._folder.names())
         found = go_back(self._folder, names, self._tracked, strict=strict, readonly=self._readonly)
         self._loop.resumed = True
@@ -210,7 +199,7 @@ class Series:
         later = [one for one, _, _ in self._folder.candidates() if one.order > name.order]
         if later and not self._readonly:
             self._folder.abandon(later, self._saver.moment())
-        self._saver.history = deepcopy(header.history) if header is not None else History()
+        self._saver.history = self._folder.history(name)
         self._checkup.well = True
         self._loop.arrive(position)
         self._pace.begin(position.step, self._loop.now[1])
@@ -230,7 +219,7 @@ class Series:
         data = placed(data, self._tracked)
         if knows_its_place(data) and not any(one is data for one in self._tracked.values()):
             self.track(data=data)
-        if not self.resumed:
+        if not self._loop.resumed:
             self.resume()
         if self._walk is None:
             self._walk = Walk(self._loop, self.position, self._restore)
@@ -275,7 +264,7 @@ class Series:
     def wait(self) -> None:
         """Wait until everything is on the disk. Raises what went wrong in the background."""
         self._check_use()
-        self._settle()
+        self._saver.writer.wait()
         self._raise_background()
 
     def _look(self) -> None:
@@ -289,8 +278,8 @@ class Series:
         elif not self._loop.tried:
             self._saver.try_out(self._tracked, self.position)
         self._loop.tried = True
-        if self._signals is not None and self._signals.pending is not None:
-            self._end(self._signals)
+        if self._signals.pending is not None:
+            self._end()
         self._pace.look_ahead(self._loop.now[1])
 
     def _save(self, *, mark: str | None = None, note: str | None = None, at_once: bool = False) -> None:
@@ -319,7 +308,7 @@ class Series:
         Raises KeyError when there is none.
         """
         self._check_use()
-        self._settle()
+        self._saver.writer.wait()
         name = self._folder.find(step)
         if name.pinned != pinned:
             self._folder.rename(name, name.marked("pinned", pinned))
@@ -332,7 +321,7 @@ class Series:
         """
         from holdfast.checkpoint.prove import prove_resume
 
-        return prove_resume(self._tracked, step_function, steps, start=self.position.step, exact=self._exact)
+        return prove_resume(self._tracked, step_function, steps, start=self.position.step, exact=self._saver.exact)
 
     # -- the end ------------------------------------------------------------------------------------------------------
 
@@ -347,8 +336,7 @@ class Series:
         try:
             self._saver.writer.close()
         finally:
-            if self._signals is not None:
-                self._signals.restore()
+            self._signals.restore()
             if self._lock is not None:
                 self._lock.release()
 
@@ -380,7 +368,7 @@ class Series:
         mark = "interrupted" if self._loop.moved else None
         self._save(mark=mark, note=f"{reason} ended the loop after step {step:,}", at_once=True)
 
-    def _end(self, signals: Signals) -> None:
+    def _end(self) -> None:
         """Save, if this step is not saved yet, and let the signal do what it does."""
         try:
             if not self._is_saved():
@@ -388,22 +376,19 @@ class Series:
         except Exception:
             traceback.print_exc()
         finally:
-            signals.deliver()
+            self._signals.deliver()
 
     def _is_saved(self) -> bool:
         """Whether the last step that is done is on the disk."""
-        self._settle()
+        self._saver.writer.wait()
         return self._loop.now[0] == self._loop.saved and self._folder.holds(self._loop.now[0])
 
     # -- small parts --------------------------------------------------------------------------------------------------
 
-    def _settle(self) -> None:
-        self._saver.writer.wait()
-
     def _raise_background(self) -> None:
         # A job that has failed may still be on its way to the writer's list: then this is looked at again.
         under_way = self._loop.urgent and not self._saver.writer.is_idle
-        self._loop.urgent = under_way or (self._signals is not None and self._signals.pending is not None)
+        self._loop.urgent = under_way or self._signals.pending is not None
         self._saver.writer.raise_error()
 
     def _check_use(self, *, writing: bool = True) -> None:

@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from types import FrameType
 from typing import Any, Final
@@ -20,18 +20,20 @@ SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 class Signals:
     """Notes the first signal that comes; ``pending`` says which.
 
-    wake  is called from the handler, to have the loop ask soon
+    wake     is called from the handler, to have the loop ask soon
+    numbers  the signals to note; there may be none
+
     Raises ValueError outside of the main thread, which alone hears signals.
     """
 
-    def __init__(self, wake: Callable[[], None]) -> None:
-        if threading.current_thread() is not threading.main_thread():
+    def __init__(self, wake: Callable[[], None], numbers: Collection[int] = SIGNALS) -> None:
+        if numbers and threading.current_thread() is not threading.main_thread():
             raise ValueError("on_signal=True needs the main thread, for no other hears signals: make the Series there")
         self.pending: int | None = None
         self._wake = wake
         self._process = os.getpid()
         self._before: dict[int, Any] = {}
-        for number in SIGNALS:
+        for number in numbers:
             # None: a handler that was not installed from Python and could not be put back.
             if signal.getsignal(number) not in (signal.SIG_IGN, None):
                 self._before[number] = signal.signal(number, self._note)

@@ -68,7 +68,7 @@ def _metric(run: Run, wish: str | None) -> str | None:
     """The metric to draw. Raises UsageError for one that the run does not have."""
     there = [name for name in run.history.metrics if finite(run.history.points(name))]
     if wish is not None and wish not in there:
-        raise click.UsageError(f"{run.name} has no metric {wish!r} to draw; it has {', '.join(there) or 'none'}")
+        raise click.UsageError(f"{run.name} has no metric {wish!r} to draw; it has {', '.join(there) or 'none'}.")
     wishes = (wish, run.policy.metric, "loss", *there)
     return next((name for name in wishes if name in there), None)
 

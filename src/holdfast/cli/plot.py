@@ -54,10 +54,10 @@ def draw(path: str, panels: Sequence[tuple[Run, str | None]]) -> None:
     """
     ending = os.path.splitext(path)[1].lower()
     if ending not in ENDINGS:
-        raise click.UsageError(f"{path}: pictures are {', '.join(ENDINGS)}")
+        raise click.UsageError(f"{path}: pictures are {', '.join(ENDINGS)}.")
     drawn = [(run, metric) for run, metric in panels if metric is not None]
     if not drawn:
-        raise click.UsageError("there is nothing to draw: no checkpoint has a metric")
+        raise click.UsageError("there is nothing to draw: no checkpoint has a metric.")
     try:
         import matplotlib
         from matplotlib.figure import Figure
