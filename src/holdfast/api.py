@@ -73,7 +73,7 @@ def load(
     Raises FormatError when it is not such a file (which byte), ChecksumError when bytes changed, UntrustedError
     with all classes that ``classes`` would have to allow, KeyError for a name that is not there.
     """
-    file = bson.open_file(path, mmap=mmap)
+    file = bson.open_file(path, mmap=mmap, patterns=True)
     wanted = list(dict.fromkeys(names)) or file.names
     _require(file, wanted)
     if verify:
@@ -99,7 +99,7 @@ def restore(path: Path, /, *, strict: bool = True, **targets: Any) -> None:
     """
     from holdfast.state.restore import restore as fill
 
-    fill(bson.open_file(path), targets, strict=strict)
+    fill(bson.open_file(path, patterns=True), targets, strict=strict)
 
 
 def inspect(path: Path, /) -> "Entry":

@@ -140,10 +140,11 @@ def test_settle_sees_all_values_of_its_rule_once() -> None:
 
     calls: list[int] = []
 
-    def settle(records: list[tuple[Any, Fields]]) -> None:
+    def settle(records: list[tuple[Any, Fields]]) -> list[Fields]:
         calls.append(len(records))
         for index, (_, fields) in enumerate(records):
             fields["index"] = Items([index])
+        return [fields for _, fields in records]
 
     rule = Rule("python", "Part", (Part,), lambda part: Fields(tag="python", type="Part"), settle=settle)
     low = lower({"x": [Part(), Part(), Part()]}, vocabulary().extended([rule]))

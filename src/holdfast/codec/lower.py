@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from holdfast.codec.rule import Fields, Items, Ready, Rule, Shared, Vocabulary
 from holdfast.errors import UnsupportedError
-from holdfast.wire.values import INT64_MAX, INT64_MIN, MAX_DEPTH, Blob, Int32, Opaque, RawText
+from holdfast.wire.values import INT64_MAX, INT64_MIN, MAX_DEPTH, Alike, Blob, Int32, Opaque, RawText
 
 HOIST_DEPTH: Final = MAX_DEPTH // 2
 """Levels below which a shareable object starts again in ``_backrefs``; the rest is room for levels inside one value."""
@@ -51,20 +51,41 @@ class _Lowering:
         self.backrefs = Items()
         self.steps: list[_Step] = []
         self.hoisted: list[tuple[str, Any]] = []
-        self.settling: dict[Rule, list[tuple[Any, Fields]]] = {}
+        self.settling: dict[Rule, list[_Place]] = {}
         self.base = "$"
 
     def run(self, root: Fields) -> Fields:
         self._walk(root)
         while self.settling:
-            rule, records = self.settling.popitem()
-            assert rule.settle is not None
-            rule.settle(records)
-            for _, fields in records:
-                self._walk(fields)
+            self._settle(*self.settling.popitem())
         if self.backrefs:
             root["_backrefs"] = self.backrefs
         return root
+
+    def _settle(self, rule: Rule, places: list[_Place]) -> None:
+        """Finish the values of a rule that looks at all of them together, and put each where it belongs."""
+        assert rule.settle is not None
+        models: dict[int, Any] = {}
+        for place, level in zip(places, rule.settle([(p.value, p.level) for p in places]), strict=True):
+            place.level = level
+            if place.reference:
+                self.backrefs[place.reference - 1] = level
+            else:
+                place.container[place.key] = level
+            if type(level) is Alike:
+                models[id(level.model)] = level.model
+            else:
+                self._walk(level)
+        for model in models.values():
+            self._share(model)
+
+    def _share(self, level: Any) -> None:
+        """Let the types of a document that others are copied from stand in ``_backrefs``: once, and not in each copy."""
+        for value in list(level.values() if isinstance(level, dict) else level):
+            if type(value) is Shared:
+                self._refer(self.places[id(value)])
+            elif isinstance(value, (Fields, Items)):
+                self._share(value)
 
     def _walk(self, level: Any) -> None:
         self._enter(level)
@@ -124,7 +145,9 @@ class _Lowering:
             return self._put_level(level, key, lowered)
         place = self.places[id(value)] = _Place(value, lowered, level, key)
         if rule.settle is not None:
-            self.settling.setdefault(rule, []).append((value, lowered))
+            level[key] = lowered
+            self.settling.setdefault(rule, []).append(place)
+            return False
         if len(self.steps) > HOIST_DEPTH and isinstance(lowered, (Fields, Items)):
             level[key] = self._refer(place)
             self.hoisted.append((self.path(), lowered))

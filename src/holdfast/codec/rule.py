@@ -13,6 +13,8 @@ from types import BuiltinFunctionType, FunctionType
 from typing import Any, Literal, TypeAlias
 from weakref import WeakKeyDictionary
 
+from holdfast.wire.values import Alike, Blob
+
 
 class Fields(dict[str, Any]):
     """A document that a rule made: its values are to be lowered. ``label`` names a child in error paths."""
@@ -53,6 +55,9 @@ Kind: TypeAlias = Literal["tag", "struct", "python"]
 
 Filling: TypeAlias = Generator[Any, Any, None]
 
+Make: TypeAlias = Callable[[Blob], Any]
+"""Makes a value from a blob."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rule:
@@ -64,7 +69,10 @@ class Rule:
     lift         Fields (or a list) with lifted children -> value; a generator for what may contain itself
     lift_with    the same with the caller's Options as second argument
     identity     False for values that are never shared (numbers, texts)
-    settle       called once after the walk with all (value, Fields) of this rule, to finish them together
+    settle       called once after the walk with all (value, Fields) of this rule: gives the level of each, finished,
+                 which may be an ``Alike``
+    alike        (value, Options) -> how to make the value of a document that is the same but for its one blob; None
+                 where that takes more than the blob
     raw          names of children that ``lift`` wants as the document has them, not lifted
     blobs        whether ``lift`` takes binaries as Blobs, uncopied, instead of as ``bytes``
     needs        names without which a document that has this tag is a plain dictionary (Julia writes such, too)
@@ -78,7 +86,8 @@ class Rule:
     lift: Callable[[Any], Any] | None = None
     lift_with: Callable[[Any, Options], Any] | None = None
     identity: bool = True
-    settle: Callable[[list[tuple[Any, Fields]]], None] | None = None
+    settle: Callable[[list[tuple[Any, Fields]]], Sequence[Fields | Alike]] | None = None
+    alike: Callable[[Any, Options], Make | None] | None = None
     raw: frozenset[str] = frozenset()
     blobs: bool = False
     needs: frozenset[str] = frozenset()

@@ -105,15 +105,17 @@ class File:
             raise _in_file(error, self.path) from error.__cause__
 
 
-def open_file(path: Path, *, mmap: bool = True) -> File:
+def open_file(path: Path, *, mmap: bool = True, patterns: bool = False) -> File:
     """Map or read ``path`` and find its parts; no array is touched.
+
+    patterns  whether documents that are like others may stand as ``Alike``, for who only audits and lifts
 
     Raises FormatError (which byte) when it is not one whole BSON document.
     """
     source = local.open_bytes(path, mmap=mmap)
     name = fspath(path)
     try:
-        reading = read_document(source.data)
+        reading = read_document(source.data, patterns=patterns)
     except FormatError as error:
         raise _in_file(error, name) from None
     document, whole = reading.document, "tag" in reading.document and isinstance(reading.document["tag"], str)

@@ -3,7 +3,8 @@
 Strategy: after the walk all tensors are known by the range of bytes that they lie on. Ranges that overlap make a group.
 Where one tensor of a group is dense and covers all of it, that one is an array as ever and the others are views of it;
 otherwise the base is a tensor of one axis over the whole range, which nobody had. A view says the base, the offset in
-bytes, size, strides and dtype. A tensor alone writes only its own elements.
+bytes, size, strides and dtype. A tensor alone writes only its own elements, and small ones of one kind are alike but for
+those.
 """
 
 from typing import Any, Final, NamedTuple
@@ -15,6 +16,8 @@ from torch import Tensor
 from holdfast.codec.rule import Fields, Items
 from holdfast.vocab.torch.layouts import array_document, dense_order, span
 from holdfast.vocab.torch.tensors import NAMES, NATIVE, is_turned, memory, on_storage
+from holdfast.wire.plan import LARGE
+from holdfast.wire.values import Alike, Blob
 
 MAX_PAIRS: Final = 64
 """Tensors of one group up to which we look whether they share elements, and not only a range."""
@@ -33,35 +36,45 @@ class Member(NamedTuple):
     high: int
 
 
-def settle(records: list[tuple[Any, Fields]]) -> None:
-    """Complete the documents of all tensors of one save."""
-    members = []
-    for tensor, fields in records:
-        if tensor.numel() == 0 or tensor.is_conj() or tensor.is_neg():
-            write_alone(Member(tensor, fields, 0, 0))
-        else:
-            low = tensor.data_ptr()
-            members.append(Member(tensor, fields, low, low + span(tensor.shape, tensor.stride()) * tensor.itemsize))
+def settle(records: list[tuple[Any, Fields]]) -> list[Fields | Alike]:
+    """The documents of all tensors of one save, complete."""
+    members = [member(tensor, fields) for tensor, fields in records]
+    shared: set[int] = set()
     for group in overlapping(members):
-        if len(group) == 1:
-            write_alone(group[0])
-        else:
-            for part in sharing(group):
-                write_group(part)
+        shared.update(id(member.fields) for member in group)
+        for part in sharing(group):
+            write_group(part)
+    known: dict[Any, Fields] = {}
+    return [member.fields if id(member.fields) in shared else alone(member, known) for member in members]
+
+
+def member(tensor: Tensor, fields: Fields) -> Member:
+    if tensor.numel() == 0 or tensor.is_conj() or tensor.is_neg():
+        return Member(tensor, fields, 0, 0)
+    low = tensor.data_ptr()
+    if tensor.is_contiguous():
+        return Member(tensor, fields, low, low + tensor.nbytes)
+    return Member(tensor, fields, low, low + span(tensor.shape, tensor.stride()) * tensor.itemsize)
 
 
 def overlapping(members: list[Member]) -> list[list[Member]]:
-    """The members in groups whose ranges touch the same bytes of the same device; in a group, in order of the save."""
-    ranked = sorted(enumerate(members), key=lambda entry: (str(entry[1].tensor.device), entry[1].low))
-    groups: list[list[tuple[int, Member]]] = []
-    device, high = None, 0
-    for number, member in ranked:
-        if member.tensor.device != device or member.low >= high:
-            groups.append([])
-            device, high = member.tensor.device, 0
-        groups[-1].append((number, member))
-        high = max(high, member.high)
-    return [[member for _, member in sorted(group, key=lambda entry: entry[0])] for group in groups]
+    """Groups of members, two and more, whose ranges touch the same bytes of the same device; each in order of the
+    save."""
+    by_device: dict[torch.device, list[Member]] = {}
+    for member in members:
+        by_device.setdefault(member.tensor.device, []).append(member)
+    return [group for held in by_device.values() for group in _overlapping(held)]
+
+
+def _overlapping(members: list[Member]) -> list[list[Member]]:
+    lows = np.array([member.low for member in members], np.int64)
+    order = np.argsort(lows, kind="stable")
+    reached = np.maximum.accumulate(np.array([member.high for member in members], np.int64)[order])
+    apart = lows[order][1:] >= reached[:-1]
+    if apart.all():  # nearly every save
+        return []
+    groups = np.split(order, np.flatnonzero(apart) + 1)
+    return [[members[place] for place in sorted(group)] for group in groups if len(group) > 1]
 
 
 def sharing(group: list[Member]) -> list[list[Member]]:
@@ -98,6 +111,23 @@ def _high(group: list[Member]) -> int:
 
 
 # -- documents --------------------------------------------------------------------------------------------------------
+
+
+def alone(member: Member, known: dict[Any, Fields]) -> Fields | Alike:
+    """The document of a tensor that shares nothing. The second small one of a kind is like the first but for its data:
+    ``known`` holds the first of each kind."""
+    tensor, fields = member.tensor, member.fields
+    if not 0 < member.high - member.low < LARGE or "attributes" in fields or not tensor.is_contiguous():
+        write_alone(member)
+        return fields
+    kind = (fields["python"], fields.get("requires_grad"), tensor.dtype, tensor.shape, tensor.stride())
+    model = known.setdefault(kind, fields)
+    if model is fields:
+        write_alone(member)
+        return fields
+    plain = not tensor.requires_grad and tensor.dtype in NATIVE and tensor.is_cpu
+    array = tensor.numpy() if plain else memory(tensor)
+    return Alike(model, Blob(np.frombuffer(array, np.uint8).data, True))
 
 
 def write_alone(member: Member) -> None:

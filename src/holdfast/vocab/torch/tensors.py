@@ -13,16 +13,18 @@ from collections.abc import Callable
 from math import prod
 from typing import Any, Final
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from holdfast.codec.rule import Fields, Options, Rule
+from holdfast.codec.rule import Fields, Make, Options, Rule
 from holdfast.errors import FormatError, UnsupportedError
 from holdfast.vocab.anatomy import static_attribute
 from holdfast.vocab.named import class_name
 from holdfast.vocab.numpy import NdArray
 from holdfast.vocab.torch.documents import section
 from holdfast.vocab.torch.layouts import MAX_ELEMENTS, array_from, lengths, span
+from holdfast.wire.values import Blob
 
 DTYPES: Final[dict[str, torch.dtype]] = {
     str(value).removeprefix("torch."): value for value in vars(torch).values() if isinstance(value, torch.dtype)
@@ -39,6 +41,9 @@ NATIVE: Final = frozenset(
     )
 )
 """dtypes that NumPy and Julia have."""
+
+NUMPY: Final = {dtype: torch.empty(0, dtype=dtype).numpy().dtype for dtype in NATIVE if dtype is not torch.bool}
+"""Native dtype -> NumPy's. Not every byte is a bool: those are looked at one by one."""
 
 CARRIERS: Final = {1: torch.uint8, 2: torch.uint16, 4: torch.uint32}
 """Width in bytes -> the integers that carry a dtype which NumPy lacks."""
@@ -90,6 +95,20 @@ OBSTACLES: Final[tuple[tuple[Question, str], ...]] = (
 """What a tensor may be that has no plain memory, and what to do instead."""
 
 
+def _is_ordinary(tensor: Tensor) -> bool:
+    """The quick look that settles most tensors: none of the obstacles can be there."""
+    return (
+        tensor.layout is torch.strided
+        and tensor.dtype in NATIVE
+        and tensor.is_cpu
+        and not tensor.is_nested
+        and not any(getattr(tensor, "names", ()))
+        and tensor._backward_hooks is None
+        and tensor._post_accumulate_grad_hooks is None
+        and not _is_elsewhere(tensor)
+    )
+
+
 def _is_elsewhere(tensor: Tensor) -> bool:
     try:
         return tensor.data_ptr() == 0 and tensor.numel() > 0
@@ -126,9 +145,10 @@ def _attributes(tensor: Tensor) -> dict[str, Any]:
 
 def lower_tensor(tensor: Tensor) -> Fields:
     """Python's side of ``tensor``; ``sharing.settle`` adds the memory."""
-    for question, answer in OBSTACLES:
-        if question(tensor):
-            raise UnsupportedError(answer.format(tensor))
+    if not _is_ordinary(tensor):
+        for question, answer in OBSTACLES:
+            if question(tensor):
+                raise UnsupportedError(answer.format(tensor))
     fields = Fields(python=CLASSES[type(tensor)])
     if tensor.requires_grad != isinstance(tensor, torch.nn.Parameter):
         fields["requires_grad"] = tensor.requires_grad
@@ -190,6 +210,27 @@ def finished(level: Fields, tensor: Tensor, *, parameter: bool = False) -> Tenso
             raise FormatError(f"the attributes of a tensor are {attributes!r:.80}")
         vars(tensor).update(attributes)
     return tensor
+
+
+def alike(value: Tensor, options: Options) -> Make | None:
+    """How a tensor like ``value`` is made on another blob of the file."""
+    dtype, parameter = NUMPY.get(value.dtype), isinstance(value, torch.nn.Parameter)
+    if dtype is None or options.device != "cpu" or vars(value) or value.numel() == 0:
+        return None
+    size, requires_grad = tuple(value.shape), value.requires_grad
+    strides = tuple(stride * value.itemsize for stride in value.stride())
+    span_bytes = span(size, value.stride()) * value.itemsize
+
+    def make(blob: Blob) -> Tensor:
+        data = blob.data if not blob.data.readonly else bytearray(blob.data)
+        if blob.nbytes != span_bytes:
+            raise FormatError(f"a tensor of size {size} holds {blob.nbytes:,} bytes", blob.offset)
+        tensor = torch.from_numpy(np.ndarray(size, dtype, data, 0, strides))
+        if parameter:
+            return torch.nn.Parameter(tensor, requires_grad)
+        return tensor.requires_grad_() if requires_grad else tensor
+
+    return make
 
 
 def on_array(level: Fields, options: Options) -> Tensor:
