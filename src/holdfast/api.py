@@ -9,6 +9,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from holdfast.codec.rule import Options
+from holdfast.collector import held
 from holdfast.formats import bson
 from holdfast.vocab import vocabulary
 from holdfast.wire.values import Blob
@@ -47,6 +48,7 @@ def save(path: Path, /, *mapping: Mapping[str, Any], **values: Any) -> None:
     bson.write(path, named, vocabulary())
 
 
+@held()
 def load(
     path: Path,
     /,
@@ -88,6 +90,7 @@ def load(
     return values[bson.ROOT] if file.whole else values
 
 
+@held()
 def restore(path: Path, /, *, strict: bool = True, **targets: Any) -> None:
     """Fill live objects in place with what the file holds under their names: ``restore(path, model=model, opt=opt)``.
 

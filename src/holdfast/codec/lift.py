@@ -121,7 +121,11 @@ def audit(document: Document, names: Iterable[str], vocabulary: Vocabulary) -> A
             assert rule is not None
             audited.rules[id(node)] = rule
             children = node if type(node) is list else [v for k, v in node.items() if k not in rule.raw]
-            stack.extend(child for child in children if type(child) not in PLAIN)
+            for child in children:
+                if type(child) is Alike and id(child.model) in audited.rules:
+                    audited.blobs.append((name, child.blob))
+                elif type(child) not in PLAIN:
+                    stack.append(child)
     if untrusted:
         raise UntrustedError(sorted(untrusted))
     return audited
@@ -172,7 +176,9 @@ class _Building:
         while True:
             frame = self.stack[-1]
             for key, child in frame.children:
-                if not self._ready(frame.level, key, child, frame.rule.blobs):
+                if type(child) is Alike and (make := self.makes.get(id(child.model))):
+                    frame.level[key] = self.done[id(child)] = make(child.blob)
+                elif not self._ready(frame.level, key, child, frame.rule.blobs):
                     break
             else:
                 value = self._finish(frame)
@@ -210,8 +216,7 @@ class _Building:
         if id(alike) in self.done:
             level[key] = self.done[id(alike)]
             return True
-        make = self.makes.get(id(alike.model))
-        if make is not None:
+        if make := self.makes.get(id(alike.model)):
             level[key] = self.done[id(alike)] = make(alike.blob)
             return True
         document = alike.document(self._same_rule)

@@ -6,9 +6,9 @@ both places hold ``{tag: "backref", ref: n}``, as BSON.jl has it. Objects that s
 list of a million links is a flat file.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from holdfast.codec.rule import Fields, Items, Ready, Rule, Shared, Vocabulary
 from holdfast.errors import UnsupportedError
@@ -44,6 +44,10 @@ class _Step:
     key: Any = None
 
 
+Gather: TypeAlias = Callable[[Any, Any, Any], None]
+"""Takes (level, key, value)."""
+
+
 class _Lowering:
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
@@ -51,22 +55,42 @@ class _Lowering:
         self.backrefs = Items()
         self.steps: list[_Step] = []
         self.hoisted: list[tuple[str, Any]] = []
-        self.settling: dict[Rule, list[_Place]] = {}
+        self.gathers: dict[type, Gather] = {}
+        self.gathered: dict[Rule, list[_Place]] = {}
         self.base = "$"
 
     def run(self, root: Fields) -> Fields:
         self._walk(root)
-        while self.settling:
-            self._settle(*self.settling.popitem())
+        while waiting := next((rule for rule, places in self.gathered.items() if places), None):
+            self._settle(waiting)
         if self.backrefs:
             root["_backrefs"] = self.backrefs
         return root
 
-    def _settle(self, rule: Rule, places: list[_Place]) -> None:
-        """Finish the values of a rule that looks at all of them together, and put each where it belongs."""
+    def _gather(self, type_: type, rule: Rule) -> Gather:
+        """Notes a value of ``type_``, whose rule looks at all of its values together, and leaves it where it stands."""
+        noted, waiting, refuse = self.places, self.gathered.setdefault(rule, []), rule.refuse
+
+        def gather(level: Any, key: Any, value: Any) -> None:
+            place = noted.get(id(value))
+            if place is not None:
+                level[key] = self._refer(place)
+                return
+            if refuse is not None:
+                self._lowered(refuse, value)
+            place = noted[id(value)] = _Place(value, value, level, key)
+            waiting.append(place)
+
+        self.gathers[type_] = gather
+        return gather
+
+    def _settle(self, rule: Rule) -> None:
+        """Finish what was gathered for ``rule``, and put each level where it belongs."""
         assert rule.settle is not None
+        places = list(self.gathered[rule])
+        self.gathered[rule].clear()
         models: dict[int, Any] = {}
-        for place, level in zip(places, rule.settle([(p.value, p.level) for p in places]), strict=True):
+        for place, level in zip(places, rule.settle([place.value for place in places]), strict=True):
             place.level = level
             if place.reference:
                 self.backrefs[place.reference - 1] = level
@@ -94,9 +118,12 @@ class _Lowering:
                 self.base, level = self.hoisted.pop()
                 self._enter(level)
             step = self.steps[-1]
+            level, gathers = step.level, self.gathers
             for key, value in step.entries:
                 step.key = key
-                if self._put(step.level, key, value):
+                if gather := gathers.get(type(value)):
+                    gather(level, key, value)
+                elif self._put(level, key, value):
                     break
             else:
                 self.steps.pop()
@@ -135,24 +162,27 @@ class _Lowering:
 
     def _lower(self, level: Any, key: Any, value: Any) -> bool:
         rule = self.vocabulary.of_value(value)
-        if rule is None or rule.lower is None:
+        if rule is None or (rule.lower is None and rule.settle is None):
             raise self._unsupported(f"{_type_name(value)} cannot be saved: no rule knows it", value)
-        try:
-            lowered = rule.lower(value)
-        except UnsupportedError as error:
-            raise UnsupportedError(error.message, self.path() + error.path) from None
+        if rule.settle is not None:
+            self._gather(type(value), rule)(level, key, value)
+            return False
+        assert rule.lower is not None
+        lowered = self._lowered(rule.lower, value)
         if not rule.identity:
             return self._put_level(level, key, lowered)
         place = self.places[id(value)] = _Place(value, lowered, level, key)
-        if rule.settle is not None:
-            level[key] = lowered
-            self.settling.setdefault(rule, []).append(place)
-            return False
         if len(self.steps) > HOIST_DEPTH and isinstance(lowered, (Fields, Items)):
             level[key] = self._refer(place)
             self.hoisted.append((self.path(), lowered))
             return False
         return self._put_level(level, key, lowered)
+
+    def _lowered(self, lower: Callable[[Any], Any], value: Any) -> Any:
+        try:
+            return lower(value)
+        except UnsupportedError as error:
+            raise UnsupportedError(error.message, self.path() + error.path) from None
 
     def _put_level(self, level: Any, key: Any, lowered: Any) -> bool:
         level[key] = lowered

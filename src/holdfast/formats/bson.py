@@ -14,6 +14,7 @@ from typing import Any, Final
 from holdfast.codec.lift import Audited, audit, lift
 from holdfast.codec.lower import lower
 from holdfast.codec.rule import Options, Vocabulary
+from holdfast.collector import held
 from holdfast.errors import ChecksumError, FormatError, HoldfastError, UnsupportedError
 from holdfast.storage import local
 from holdfast.wire.checksum import checksums, frame_checksum, seal
@@ -38,6 +39,7 @@ def write(path: Path, values: Mapping[str, Any], vocabulary: Vocabulary, *, dura
     publish(path, plan(values, vocabulary), durable=durable)
 
 
+@held()
 def plan(values: Mapping[str, Any], vocabulary: Vocabulary) -> Plan:
     """The file that ``values`` make, with no array copied: its blobs are views of the live memory.
 

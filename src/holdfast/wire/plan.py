@@ -217,6 +217,7 @@ def _pattern(plan: Plan, place: tuple[int, int], model: Document) -> tuple[bytes
     pattern = plan.patterns[place] = frame[:seal], frame[seal:cut], frame[cut:]
     return pattern
 
+
 # Keyed by exact type: mypy cannot follow such a table, hence the Any in each writer.
 WRITERS: dict[type, Writer] = {
     dict: _write_document,

@@ -33,7 +33,6 @@ from holdfast.wire.values import (
     MAX_DEPTH,
     MAX_KEY,
     MAX_VALUES,
-    Alike,
     Blob,
     Document,
     Int32,
@@ -116,7 +115,8 @@ class _Reader:
         self.blobs: list[Blob] = []
         self.levels: list[_Level] = []
         self.names: dict[bytes, str] = {}
-        self.patterns = Patterns(data) if sealed and patterns else None
+        self.patterns = Patterns(data, self.blobs)
+        self.known = self.patterns.known if sealed and patterns else None
         self.seal = 0
         """Where the last blob's checksum stands, if patterns are looked for and it stands right before the padding."""
 
@@ -139,7 +139,7 @@ class _Reader:
     def _entries(self, level: _Level, position: int, left: int) -> tuple[int, int]:
         """Read entries of a document until it closes or another opens."""
         data, find, names, into = self.data, self.data.find, self.names, level.into
-        known = self.patterns and self.patterns.known
+        patterns, known, room = self.patterns, self.known, MAX_DEPTH - len(self.levels)
         while kind := data[position]:
             left -= 1
             end = find(b"\0", position + 1, position + 2 + MAX_KEY)
@@ -154,7 +154,7 @@ class _Reader:
                 into[key], position = read(data, end + 1)
             elif kind == BINARY:
                 into[key], position = self._blob(level, key, end + 1)
-            elif known and kind == DOCUMENT and (found := self._alike(end + 1, left)):
+            elif known and kind == DOCUMENT and (found := patterns.match(end + 1, left, room)):
                 into[key], position, left = found
             else:
                 into[key] = child = self._container(kind, position)
@@ -165,7 +165,7 @@ class _Reader:
         """Read elements of an array until it closes or a container opens. BSON.jl goes by their order, not their
         names."""
         data, find, into, sealed = self.data, self.data.find, level.into, self.sealed
-        known = self.patterns and self.patterns.known
+        patterns, known, room = self.patterns, self.known, MAX_DEPTH - len(self.levels)
         while kind := data[position]:
             left -= 1
             end = find(b"\0", position + 1, position + 2 + MAX_KEY)
@@ -180,7 +180,7 @@ class _Reader:
             elif kind == BINARY:
                 value, position = self._blob(level, "", end + 1)
                 into.append(value)
-            elif known and kind == DOCUMENT and (found := self._alike(end + 1, left)):
+            elif known and kind == DOCUMENT and (found := patterns.match(end + 1, left, room)):
                 value, position, left = found
                 into.append(value)
             else:
@@ -188,18 +188,6 @@ class _Reader:
                 into.append(child)
                 return self._open(end + 1, child, array=kind == ARRAY), left
         return self._close(position + 1), left
-
-    def _alike(self, start: int, left: int) -> tuple[Alike, int, int] | None:
-        """A document that is like one that was read before; what would break a limit is left to the full reading."""
-        assert self.patterns is not None
-        found = self.patterns.match(start)
-        if found is None:
-            return None
-        value, pattern, end = found
-        if pattern.values >= left or len(self.levels) + pattern.depth > MAX_DEPTH:
-            return None
-        self.blobs.append(value.blob)
-        return value, end, left - pattern.values
 
     def _name(self, raw: bytes, position: int) -> str:
         try:
@@ -239,7 +227,7 @@ class _Reader:
             raise FormatError(f"a document says that it has {length:,} bytes and has {true:,}", level.start)
         if not self.sealed and not level.array and "xxh3" in level.into and "pad" in level.into:
             raise FormatError("an array has Holdfast's checksum, but the end of the file is not Holdfast's", position)
-        if self.seal and len(self.blobs) == level.blobs + 1 and self.patterns is not None and "tag" in level.into:
+        if self.seal and len(self.blobs) == level.blobs + 1 and "tag" in level.into:
             self.patterns.learn(level.into, level.start, position, self.blobs[-1], self.seal)
         return position
 
@@ -255,7 +243,7 @@ class _Reader:
 
     def _unseal(self, document: Document, blob: Blob, start: int) -> None:
         """Take checksum and padding, which are the wire's business, out of the document and onto the blob."""
-        in_order = self.patterns is not None and list(document)[-2:] == ["xxh3", "pad"]
+        in_order = self.known is not None and list(document)[-2:] == ["xxh3", "pad"]
         pad, value = document.pop("pad", None), document.pop("xxh3")
         alignment = PAGE if blob.nbytes >= LARGE else ALIGNMENT
         if type(pad) is not Blob or type(value) is not int or start % alignment or pad.nbytes >= alignment:

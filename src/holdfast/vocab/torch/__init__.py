@@ -21,7 +21,7 @@ from holdfast.codec.rule import Rule, Vocabulary
 from holdfast.vocab.named import value_rules
 from holdfast.vocab.torch import functions, modules, optimisers, schedulers, values
 from holdfast.vocab.torch.sharing import settle
-from holdfast.vocab.torch.tensors import CLASSES, alike, lift_parameter, lift_tensor, lower_tensor, tensor_rule
+from holdfast.vocab.torch.tensors import CLASSES, alike, lift_parameter, lift_tensor, refuse_tensor, tensor_rule
 
 __all__ = ["vocabulary"]
 
@@ -30,9 +30,9 @@ TENSORS = [
         "python",
         "torch.Tensor",
         tuple(CLASSES),
-        lower_tensor,
         lift_with=lift_tensor,
         settle=settle,
+        refuse=refuse_tensor,
         alike=alike,
         blobs=True,
     ),

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from holdfast.codec.rule import Fields, Items
 from holdfast.vocab.torch.layouts import array_document, dense_order, span
-from holdfast.vocab.torch.tensors import NAMES, NATIVE, is_turned, memory, on_storage
+from holdfast.vocab.torch.tensors import NAMES, NATIVE, is_turned, memory, on_storage, python_side
 from holdfast.wire.plan import LARGE
 from holdfast.wire.values import Alike, Blob
 
@@ -28,53 +28,57 @@ ALIGNMENT: Final = 16
 
 
 class Member(NamedTuple):
-    """A tensor, its document, and the range of addresses that it lies on."""
+    """A tensor, the range of addresses that it lies on, and its document."""
 
     tensor: Tensor
-    fields: Fields
     low: int
     high: int
+    fields: Fields
 
 
-def settle(records: list[tuple[Any, Fields]]) -> list[Fields | Alike]:
-    """The documents of all tensors of one save, complete."""
-    members = [member(tensor, fields) for tensor, fields in records]
-    shared: set[int] = set()
-    for group in overlapping(members):
-        shared.update(id(member.fields) for member in group)
+def settle(tensors: list[Any]) -> list[Fields | Alike]:
+    """The documents of all tensors of one save."""
+    ranges = list(map(range_of, tensors))
+    levels: dict[int, Fields] = {}
+    for places in overlapping(tensors, ranges):
+        group = [Member(tensors[place], *ranges[place], python_side(tensors[place])) for place in places]
         for part in sharing(group):
             write_group(part)
+        levels.update(zip(places, (member.fields for member in group), strict=True))
     known: dict[Any, Fields] = {}
-    return [member.fields if id(member.fields) in shared else alone(member, known) for member in members]
+    return [
+        alone(tensor, known, *ranges[place]) if place not in levels else levels[place]
+        for place, tensor in enumerate(tensors)
+    ]
 
 
-def member(tensor: Tensor, fields: Fields) -> Member:
-    if tensor.numel() == 0 or tensor.is_conj() or tensor.is_neg():
-        return Member(tensor, fields, 0, 0)
+def range_of(tensor: Tensor) -> tuple[int, int]:
+    """The address of the first byte of ``tensor`` and of the one after its last; 0 and 0 where its bytes are no one's
+    memory."""
+    if tensor.is_conj() or tensor.is_neg():
+        return 0, 0
     low = tensor.data_ptr()
     if tensor.is_contiguous():
-        return Member(tensor, fields, low, low + tensor.nbytes)
-    return Member(tensor, fields, low, low + span(tensor.shape, tensor.stride()) * tensor.itemsize)
+        return low, low + tensor.nbytes
+    return low, low + span(tensor.shape, tensor.stride()) * tensor.itemsize
 
 
-def overlapping(members: list[Member]) -> list[list[Member]]:
-    """Groups of members, two and more, whose ranges touch the same bytes of the same device; each in order of the
-    save."""
-    by_device: dict[torch.device, list[Member]] = {}
-    for member in members:
-        by_device.setdefault(member.tensor.device, []).append(member)
-    return [group for held in by_device.values() for group in _overlapping(held)]
+def overlapping(tensors: list[Tensor], ranges: list[tuple[int, int]]) -> list[list[int]]:
+    """The places of tensors, two and more, whose ranges touch the same bytes of the same device; each in order."""
+    by_device: dict[torch.device, list[int]] = {}
+    for place, tensor in enumerate(tensors):
+        by_device.setdefault(tensor.device, []).append(place)
+    return [group for places in by_device.values() for group in _overlapping(places, ranges)]
 
 
-def _overlapping(members: list[Member]) -> list[list[Member]]:
-    lows = np.array([member.low for member in members], np.int64)
+def _overlapping(places: list[int], ranges: list[tuple[int, int]]) -> list[list[int]]:
+    lows, highs = np.array([ranges[place] for place in places], np.int64).T
     order = np.argsort(lows, kind="stable")
-    reached = np.maximum.accumulate(np.array([member.high for member in members], np.int64)[order])
-    apart = lows[order][1:] >= reached[:-1]
+    apart = lows[order][1:] >= np.maximum.accumulate(highs[order])[:-1]
     if apart.all():  # nearly every save
         return []
     groups = np.split(order, np.flatnonzero(apart) + 1)
-    return [[members[place] for place in sorted(group)] for group in groups if len(group) > 1]
+    return [[places[place] for place in sorted(group)] for group in groups if len(group) > 1]
 
 
 def sharing(group: list[Member]) -> list[list[Member]]:
@@ -113,21 +117,21 @@ def _high(group: list[Member]) -> int:
 # -- documents --------------------------------------------------------------------------------------------------------
 
 
-def alone(member: Member, known: dict[Any, Fields]) -> Fields | Alike:
+def alone(tensor: Tensor, known: dict[Any, Fields], low: int, high: int) -> Fields | Alike:
     """The document of a tensor that shares nothing. The second small one of a kind is like the first but for its data:
     ``known`` holds the first of each kind."""
-    tensor, fields = member.tensor, member.fields
-    if not 0 < member.high - member.low < LARGE or "attributes" in fields or not tensor.is_contiguous():
-        write_alone(member)
-        return fields
-    kind = (fields["python"], fields.get("requires_grad"), tensor.dtype, tensor.shape, tensor.stride())
-    model = known.setdefault(kind, fields)
-    if model is fields:
-        write_alone(member)
-        return fields
-    plain = not tensor.requires_grad and tensor.dtype in NATIVE and tensor.is_cpu
-    array = tensor.numpy() if plain else memory(tensor)
-    return Alike(model, Blob(np.frombuffer(array, np.uint8).data, True))
+    kind = None
+    if low < high < low + LARGE and tensor.is_contiguous() and not vars(tensor):
+        kind = (type(tensor), tensor.requires_grad, tensor.dtype, tensor.shape, tensor.stride())
+        if kind in known:
+            plain = not tensor.requires_grad and tensor.dtype in NATIVE and tensor.is_cpu
+            array = tensor.numpy() if plain else memory(tensor)
+            return Alike(known[kind], Blob(np.frombuffer(array, np.uint8).data, True))
+    member = Member(tensor, low, high, python_side(tensor))
+    write_alone(member)
+    if kind is not None:
+        known[kind] = member.fields
+    return member.fields
 
 
 def write_alone(member: Member) -> None:

@@ -103,8 +103,7 @@ def _is_ordinary(tensor: Tensor) -> bool:
         and tensor.is_cpu
         and not tensor.is_nested
         and not any(getattr(tensor, "names", ()))
-        and tensor._backward_hooks is None
-        and tensor._post_accumulate_grad_hooks is None
+        and not (tensor._backward_hooks or tensor._post_accumulate_grad_hooks)
         and not _is_elsewhere(tensor)
     )
 
@@ -143,14 +142,20 @@ def _attributes(tensor: Tensor) -> dict[str, Any]:
 # -- out --------------------------------------------------------------------------------------------------------------
 
 
-def lower_tensor(tensor: Tensor) -> Fields:
-    """Python's side of ``tensor``; ``sharing.settle`` adds the memory."""
+def refuse_tensor(tensor: Tensor) -> None:
+    """Raises UnsupportedError for a tensor that cannot be saved, and says what to do instead."""
     if not _is_ordinary(tensor):
         for question, answer in OBSTACLES:
             if question(tensor):
                 raise UnsupportedError(answer.format(tensor))
+    if vars(tensor):
+        _attributes(tensor)
+
+
+def python_side(tensor: Tensor) -> Fields:
+    """What Python knows of ``tensor`` beside its memory, which ``sharing`` adds."""
     fields = Fields(python=CLASSES[type(tensor)])
-    if tensor.requires_grad != isinstance(tensor, torch.nn.Parameter):
+    if tensor.requires_grad != (type(tensor) is torch.nn.Parameter):  # its isinstance is slow
         fields["requires_grad"] = tensor.requires_grad
     if vars(tensor):
         fields["attributes"] = section(_attributes(tensor))
@@ -219,12 +224,9 @@ def alike(value: Tensor, options: Options) -> Make | None:
         return None
     size, requires_grad = tuple(value.shape), value.requires_grad
     strides = tuple(stride * value.itemsize for stride in value.stride())
-    span_bytes = span(size, value.stride()) * value.itemsize
 
     def make(blob: Blob) -> Tensor:
-        data = blob.data if not blob.data.readonly else bytearray(blob.data)
-        if blob.nbytes != span_bytes:
-            raise FormatError(f"a tensor of size {size} holds {blob.nbytes:,} bytes", blob.offset)
+        data = bytearray(blob.data) if blob.data.readonly else blob.data
         tensor = torch.from_numpy(np.ndarray(size, dtype, data, 0, strides))
         if parameter:
             return torch.nn.Parameter(tensor, requires_grad)
