@@ -34,7 +34,8 @@ def lift_vector(level: Fields) -> list[Any]:
     array = lift_array(level)
     if not isinstance(array, np.ndarray) or array.ndim != 1 or array.dtype not in DTYPES.values():
         raise FormatError(f"a list of numbers is {shown(array)}")
-    return array.tolist()
+    values: list[Any] = array.tolist()
+    return values
 
 
 RULES: Final = [Rule("python", "list", lift=lift_vector, blobs=True)]
