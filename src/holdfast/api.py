@@ -9,7 +9,8 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from holdfast.codec.rule import Options
-from holdfast.formats import bson
+from holdfast.formats import choose
+from holdfast.formats.file import ROOT, File
 from holdfast.vocab import vocabulary
 from holdfast.wire.values import Blob
 
@@ -44,7 +45,7 @@ def save(path: Path, /, *mapping: Mapping[str, Any], **values: Any) -> None:
         raise TypeError(f"named twice: {', '.join(sorted(mapping[0].keys() & values.keys()))}")
     if not named:
         raise TypeError("nothing to save: give values by name, as in save(path, model=model)")
-    bson.write(path, named, vocabulary())
+    choose.writer_for(path).write(path, named, vocabulary())
 
 
 def load(
@@ -73,7 +74,7 @@ def load(
     Raises FormatError when it is not such a file (which byte), ChecksumError when bytes changed, UntrustedError
     with all classes that ``classes`` would have to allow, KeyError for a name that is not there.
     """
-    file = bson.open_file(path, mmap=mmap)
+    file = choose.open_file(path, mmap=mmap)
     wanted = list(dict.fromkeys(names)) or file.names
     _require(file, wanted)
     if verify:
@@ -85,7 +86,7 @@ def load(
     values = file.lift(audited, wanted, rules, Options(device=str(device), functions=functions or {}))
     if names:
         return values[names[0]] if len(names) == 1 else tuple(values[name] for name in names)
-    return values[bson.ROOT] if file.whole else values
+    return values[ROOT] if file.whole else values
 
 
 def restore(path: Path, /, *, strict: bool = True, **targets: Any) -> None:
@@ -99,7 +100,7 @@ def restore(path: Path, /, *, strict: bool = True, **targets: Any) -> None:
     """
     from holdfast.state.restore import restore as fill
 
-    fill(bson.open_file(path), targets, strict=strict)
+    fill(choose.open_file(path), targets, strict=strict)
 
 
 def inspect(path: Path, /) -> "Entry":
@@ -110,7 +111,7 @@ def inspect(path: Path, /) -> "Entry":
     """
     from holdfast.formats.inspect import inspect_file
 
-    return inspect_file(bson.open_file(path))
+    return inspect_file(choose.open_file(path))
 
 
 def verify(path: Path, /) -> None:
@@ -119,7 +120,7 @@ def verify(path: Path, /) -> None:
     Raises ChecksumError that says which values are bad, FormatError when the file is not whole. A file of BSON.jl's has
     no checksums; its structure is checked.
     """
-    file = bson.open_file(path)
+    file = choose.open_file(path)
     file.verify_frame()
     reached = _reachable(file)
     known = {id(blob) for _, blob in reached}
@@ -160,7 +161,7 @@ def for_flux(model: Model, flux: str = "") -> Model:
     return chosen(model, flux)  # type: ignore[no-any-return]
 
 
-def _reachable(file: bson.File) -> list[tuple[str, Blob]]:
+def _reachable(file: File) -> list[tuple[str, Blob]]:
     """Each sealed blob with the first name that reaches it; needs no rule to be known."""
     found: list[tuple[str, Blob]] = []
     entries = file.document.get("_backrefs")
@@ -182,7 +183,7 @@ def _reachable(file: bson.File) -> list[tuple[str, Blob]]:
     return found
 
 
-def _require(file: bson.File, names: Iterable[str]) -> None:
+def _require(file: File, names: Iterable[str]) -> None:
     absent = [name for name in names if name not in file.document or name == "_backrefs"]
     if absent:
         raise KeyError(f"{file.path} has no {', '.join(map(repr, absent))}; it has {', '.join(map(repr, file.names))}")

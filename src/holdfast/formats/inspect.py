@@ -11,9 +11,9 @@ from typing import Any
 
 from holdfast.codec.lift import backrefs_of
 from holdfast.codec.rule import Vocabulary
-from holdfast.formats.bson import File
 from holdfast.formats.describe import Describer, Seen
 from holdfast.formats.entry import Entry
+from holdfast.formats.file import File
 from holdfast.vocab import julia, numpy, python, randoms
 
 __all__ = ["Entry", "inspect_file"]
