@@ -100,7 +100,10 @@ def restore(path: Path, /, *, strict: bool = True, **targets: Any) -> None:
     """
     from holdfast.state.restore import restore as fill
 
-    fill(choose.open_file(path), targets, strict=strict)
+    file = choose.open_file(path)
+    if file.weights and len(targets) == 1 and not targets.keys() & set(file.names):
+        file = file.under(*targets)  # the file is the state dictionary of the one target
+    fill(file, targets, strict=strict)
 
 
 def inspect(path: Path, /) -> "Entry":

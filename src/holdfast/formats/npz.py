@@ -22,8 +22,9 @@ from holdfast.formats import npy
 from holdfast.formats.archive import Bytes, Member, directory, inflate
 from holdfast.formats.arrays import plain
 from holdfast.formats.file import File, Path, in_file
-from holdfast.formats.leaves import ADVICE, Held, Leaf, Note, document_of, is_flat, leaves
+from holdfast.formats.leaves import ADVICE, Held, Keep, Leaf, Note, as_it_is, document_of, is_flat, leaves
 from holdfast.storage import local, system
+from holdfast.vocab.types import BY_DTYPE
 from holdfast.wire.plan import ALIGNMENT
 from holdfast.wire.values import Blob, Document
 
@@ -86,34 +87,43 @@ def open_file(path: Path, *, mmap: bool = True) -> File:
     archive, held = _Archive(source.data), []
     try:
         for member in directory(source.data):
-            entry, start = _held(source.data, member)
-            held.append((entry, member, start))
-        document = document_of((entry for entry, _, _ in held), "numpy.ndarray")
+            entry, start, crc = _held(source.data, member)
+            held.append((entry, member, start, crc))
+        document = document_of((entry for entry, *_ in held), "numpy.ndarray")
     except (FormatError, UnsupportedError) as error:
         raise in_file(error if isinstance(error, FormatError) else FormatError(error.message), name) from None
-    for entry, member, start in held:
+    for entry, member, start, crc in held:
         archive.members[id(entry.blob)] = member
-        if member.compressed:
+        if crc is not None:
+            archive.sums[id(entry.blob)] = crc
+        elif member.compressed:
             archive.waiting[id(entry.blob)] = start
-    blobs = [entry.blob for entry, _, _ in held]
+    blobs = [entry.blob for entry, *_ in held]
     return File(
         *(name, source.data, document, False, False, blobs, ".npz", is_flat(document)),
         digest=archive.digest,
         ready=archive.fill,
+        packed=any(member.compressed for _, member, *_ in held),
     )
 
 
-def _held(data: Bytes, member: Member) -> tuple[Held, int]:
-    """A member as an array, and the bytes of the header before it. A compressed one has memory and no values yet."""
+def _held(data: Bytes, member: Member) -> tuple[Held, int, int | None]:
+    """A member as an array, the bytes of the header before it, and its CRC-32 if that is known already.
+
+    A compressed one has memory and no values yet, unless a document can only be made of a copy.
+    """
     if not member.name.endswith(ENDING):
         raise FormatError(f"{member.name!r} in an npz is not an array")
-    what = repr(member.name)
+    what, crc = repr(member.name), None
     view = memoryview(data)[member.start : member.start + member.taken]
     head = inflate(data, member, npy.MAX_HEADER) if member.compressed else bytes(view[: npy.MAX_HEADER])
     shape, fortran, dtype, start = npy.header(head, what)
-    if member.compressed:
-        if member.size < start:
-            raise FormatError(f"{what} ends in its header")
+    if member.size < start:
+        raise FormatError(f"{what} ends in its header")
+    if member.compressed and fortran and len(shape) > 1 and dtype not in BY_DTYPE:
+        whole = bytearray(inflate(data, member))
+        view, crc = memoryview(whole)[start:], zlib.crc32(whole)
+    elif member.compressed:
         view = memoryview(system.fresh_memory(member.size - start) if member.size > start else b"")
     else:
         view = view[start:]
@@ -123,7 +133,7 @@ def _held(data: Bytes, member: Member) -> tuple[Held, int]:
     if named is not None and not isinstance(named, str):
         raise FormatError(f"what Holdfast noted beside {what} is not what it writes")
     entry = Held(member.name.removesuffix(ENDING), array, note, named, member.crc, member.start + start)
-    return entry, start
+    return entry, start, crc
 
 
 def _note(member: Member) -> Note | None:
@@ -148,12 +158,12 @@ def write(path: Path, values: Mapping[str, Any], vocabulary: Vocabulary) -> None
     write_document(path, plain(lower(values, vocabulary)))
 
 
-def write_document(path: Path, document: Document) -> None:
-    """Write the arrays of ``document``; see ``write``."""
+def write_document(path: Path, document: Document, keep: Keep = as_it_is) -> None:
+    """Write the arrays of ``document``; see ``write`` and ``leaves``."""
     sink = _Pieces()
     file: Any = sink
     with ZipFile(file, "w", ZIP_STORED) as archive:
-        for leaf in leaves(document, NAME):
+        for leaf in leaves(document, NAME, keep):
             _add(archive, sink, leaf)
     local.publish(path, list(sink.pieces.values()))
 

@@ -23,7 +23,7 @@ from holdfast.errors import FormatError, UnsupportedError
 from holdfast.formats.archive import Bytes
 from holdfast.formats.arrays import plain
 from holdfast.formats.file import File, Path, in_file, steady
-from holdfast.formats.leaves import ADVICE, Held, Leaf, Note, document_of, is_flat, leaves, memory_of
+from holdfast.formats.leaves import ADVICE, Held, Keep, Leaf, Note, as_it_is, document_of, is_flat, leaves, memory_of
 from holdfast.storage import local
 from holdfast.vocab.numpy import CARRIERS, NAMED
 from holdfast.wire.checksum import checksum
@@ -196,13 +196,13 @@ def write(path: Path, values: Mapping[str, Any], vocabulary: Vocabulary) -> None
     write_document(path, plain(lower(values, vocabulary)))
 
 
-def write_document(path: Path, document: Document) -> None:
-    """Write the arrays of ``document``; see ``write``."""
+def write_document(path: Path, document: Document, keep: Keep = as_it_is) -> None:
+    """Write the arrays of ``document``; see ``write`` and ``leaves``."""
     metadata = _metadata(document)
-    found = leaves({name: node for name, node in document.items() if name != METADATA}, NAME)
+    found = leaves({name: node for name, node in document.items() if name != METADATA}, NAME, keep)
     for leaf in found:
         _check(leaf)
-    held = {leaf.name: memory_of(leaf.array) for leaf in found}
+    held = {leaf.name: memory_of(leaf.array, keep) for leaf in found}
     notes = {leaf.name: leaf.note | {"xxh3": _hex(checksum(held[leaf.name]))} for leaf in found}
     # Wide elements first, so that each stands on a multiple of its width; safetensors' own writer does so, too.
     ranked = sorted(found, key=lambda leaf: -leaf.array.itemsize)
