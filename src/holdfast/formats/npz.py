@@ -19,7 +19,7 @@ from holdfast.codec.lower import lower
 from holdfast.codec.rule import Vocabulary
 from holdfast.errors import FormatError, UnsupportedError
 from holdfast.formats import npy
-from holdfast.formats.archive import Bytes, Member, directory, inflate
+from holdfast.formats.archive import Bytes, Member, directory, head_of, inflate
 from holdfast.formats.arrays import plain
 from holdfast.formats.file import File, Path, in_file
 from holdfast.formats.leaves import ADVICE, Held, Keep, Leaf, Note, as_it_is, document_of, is_flat, leaves
@@ -63,9 +63,7 @@ class _Archive:
         for blob in blobs:
             start = self.waiting.pop(id(blob), None)
             if start is not None:
-                whole = inflate(self.data, self.members[id(blob)])
-                self.sums[id(blob)] = zlib.crc32(whole)
-                blob.data[:] = memoryview(whole)[start:]
+                self.sums[id(blob)] = inflate(self.data, self.members[id(blob)], blob.data, start)
 
     def digest(self, blobs: Sequence[Blob]) -> list[int | None]:
         """The CRC-32 of each member, its header included."""
@@ -116,15 +114,13 @@ def _held(data: Bytes, member: Member) -> tuple[Held, int, int | None]:
         raise FormatError(f"{member.name!r} in an npz is not an array")
     what, crc = repr(member.name), None
     view = memoryview(data)[member.start : member.start + member.taken]
-    head = inflate(data, member, npy.MAX_HEADER) if member.compressed else bytes(view[: npy.MAX_HEADER])
-    shape, fortran, dtype, start = npy.header(head, what)
+    shape, fortran, dtype, start = npy.header(head_of(data, member, npy.MAX_HEADER), what)
     if member.size < start:
         raise FormatError(f"{what} ends in its header")
-    if member.compressed and fortran and len(shape) > 1 and dtype not in BY_DTYPE:
-        whole = bytearray(inflate(data, member))
-        view, crc = memoryview(whole)[start:], zlib.crc32(whole)
-    elif member.compressed:
+    if member.compressed:
         view = memoryview(system.fresh_memory(member.size - start) if member.size > start else b"")
+        if fortran and len(shape) > 1 and dtype not in BY_DTYPE:
+            crc = inflate(data, member, view, start)
     else:
         view = view[start:]
     array = npy.laid(view, shape, fortran, dtype, what)
