@@ -64,12 +64,12 @@ def convert(
         _save_models(a, b, _flux if to_flux else _torch)
     else:
         contents = look_into(a)
-        scratch = Scratch(b)
-        _check(contents, scratch)
-        change = _changed(contents, only, prefix, dict(map(_pair, renames)), row.endings[0] in WITH_METADATA)
-        if dtype is not None:
-            _cast(change, dtype, contents, scratch)
-        module_of(row, f"writing {row.name} files").write_document(b, change.finished(), keep=_keeping(scratch))
+        with Scratch(b) as scratch:
+            _check(contents, scratch)
+            change = _changed(contents, only, prefix, dict(map(_pair, renames)), row.endings[0] in WITH_METADATA)
+            if dtype is not None:
+                _cast(change, dtype, contents, scratch)
+            module_of(row, f"writing {row.name} files").write_document(b, change.finished(), keep=_keeping(scratch))
     say((b, "bold"), (f": {size_text(os.path.getsize(b))}, {row.name}", ""))
 
 
@@ -168,11 +168,9 @@ def _save_models(a: str, b: str, converted: Callable[[Any], Any]) -> None:
 
 def _flux(value: Any) -> Any:
     """A model of ``torch.nn`` as Flux's, or None for another value."""
-    from torch import nn
-
     from holdfast import flux
 
-    return flux.from_torch(value) if isinstance(value, nn.Module) and not _is_flux(value) else None
+    return flux.from_torch(value) if _is_module(value) and not _is_flux(value) else None
 
 
 def _torch(value: Any) -> Any:
@@ -184,3 +182,9 @@ def _torch(value: Any) -> Any:
 
 def _is_flux(value: Any) -> bool:
     return type(value).__module__.partition(".")[0] == "holdfast"
+
+
+def _is_module(value: Any) -> bool:
+    return any(
+        f"{cls.__module__}.{cls.__qualname__}" == "torch.nn.modules.module.Module" for cls in type(value).__mro__
+    )

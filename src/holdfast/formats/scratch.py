@@ -8,7 +8,8 @@ share a piece, so that many of them do not use up the maps that a process may ha
 import mmap
 import os
 import tempfile
-from typing import Final
+from types import TracebackType
+from typing import Final, Self
 
 import numpy as np
 
@@ -21,17 +22,26 @@ PIECE: Final = 64 << 20
 
 
 class Scratch:
-    """Room for arrays beside the file at ``path``.
+    """Room for arrays beside the file at ``path``; they outlive the ``with`` block in which they are made.
 
     >>> import tempfile, os
-    >>> room = Scratch(os.path.join(tempfile.mkdtemp(), "m.bson"))
-    >>> room.keep(np.arange(3))
+    >>> with Scratch(os.path.join(tempfile.mkdtemp(), "m.bson")) as room:
+    ...     array = room.keep(np.arange(3))
+    >>> array
     array([0, 1, 2])
     """
 
     def __init__(self, path: Path) -> None:
         self._file = tempfile.TemporaryFile(dir=os.path.dirname(os.path.realpath(path)))  # noqa: SIM115 - lives on
         self._size, self._piece, self._at = 0, memoryview(b""), 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> NdArray:
         """An array in C order to be filled."""
