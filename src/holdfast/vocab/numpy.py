@@ -292,6 +292,14 @@ def lift_permuted(level: Fields) -> Any:
     return Struct(type_, data)
 
 
+def lift_foreign(level: Fields) -> Any:
+    """An array of a framework that is not installed: in the dtype that it had, where NumPy has that one too."""
+    array = lift_permuted(level) if level["tag"] == "struct" else lift_array(level)
+    dtype = NAMED.get(level["dtype"]) if isinstance(level.get("dtype"), str) else None
+    fits = isinstance(array, np.ndarray) and dtype is not None and dtype.itemsize == array.itemsize
+    return array.view(dtype) if fits else array
+
+
 def lift_ndarray(level: Fields) -> NdArray:
     """What ``array_fields`` wrote with Python's own keys on it."""
     array = (
@@ -370,8 +378,8 @@ def lift_generic(level: Fields) -> Any:
 SCALARS: Final = tuple({dtype.type for dtype in NAMED.values()} | {np.bytes_, np.str_, np.void})
 
 RULES: Final = [
-    Rule("tag", "array", lift=lift_array, alike=alike, blobs=True, needs=frozenset({"type", "size", "data"})),
-    Rule("struct", "Base.PermutedDimsArrays.PermutedDimsArray", lift=lift_permuted, alike=alike),
+    Rule("tag", "array", lift=lift_foreign, alike=alike, blobs=True, needs=frozenset({"type", "size", "data"})),
+    Rule("struct", "Base.PermutedDimsArrays.PermutedDimsArray", lift=lift_foreign, alike=alike),
     Rule(
         "python",
         "numpy.ndarray",
