@@ -16,7 +16,7 @@ from holdfast.codec.lower import lower
 from holdfast.codec.rule import Options, Vocabulary
 from holdfast.errors import ChecksumError, FormatError, HoldfastError, UnsupportedError
 from holdfast.storage import local
-from holdfast.wire.checksum import checksums, frame_checksum, seal
+from holdfast.wire.checksum import Sealing, checksums, frame_checksum
 from holdfast.wire.plan import Plan, plan_document
 from holdfast.wire.read import read_document, trailer_checksum
 from holdfast.wire.values import Blob, Document
@@ -50,9 +50,10 @@ def plan(values: Mapping[str, Any], vocabulary: Vocabulary) -> Plan:
 
 
 def publish(path: Path, plan: Plan, *, durable: bool = True) -> None:
-    """Compute the checksums of ``plan`` and put it at ``path``; see ``storage.local.publish``."""
-    seal(plan)
-    local.publish(path, plan.buffers(), durable=durable)
+    """Put ``plan`` at ``path``, its checksums made on the way; see ``storage.local.publish``."""
+    sealing = Sealing(plan)
+    buffers = [view if seen is None else local.Watched(view, seen) for view, seen in sealing.parts()]
+    local.publish(path, buffers, durable=durable, complete=sealing.complete)
 
 
 @dataclass(slots=True)
