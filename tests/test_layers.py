@@ -36,7 +36,7 @@ ALLOWED = {
 
 PACKAGES = {
     "wire": {"xxhash"},
-    "storage": {"typing_extensions"},
+    "storage": {"typing_extensions", "numpy"},
     "julia": {"numpy", "ml_dtypes"},
     "flux": {"torch", "numpy", "rich"},
     "vocab": {"numpy", "ml_dtypes", "torch", "jax"},

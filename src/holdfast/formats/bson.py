@@ -15,7 +15,7 @@ from holdfast.collector import held
 from holdfast.errors import FormatError, UnsupportedError
 from holdfast.formats.file import ROOT, File, Path, in_file
 from holdfast.storage import local
-from holdfast.wire.checksum import seal
+from holdfast.wire.checksum import Sealing
 from holdfast.wire.plan import Plan, plan_document
 from holdfast.wire.read import read_document
 from holdfast.wire.values import Document
@@ -54,9 +54,10 @@ def write_document(path: Path, document: Document, keep: Any = None) -> None:
 
 
 def publish(path: Path, plan: Plan, *, durable: bool = True) -> None:
-    """Compute the checksums of ``plan`` and put it at ``path``; see ``storage.local.publish``."""
-    seal(plan)
-    local.publish(path, plan.buffers(), durable=durable)
+    """Put ``plan`` at ``path``, its checksums made on the way; see ``storage.local.publish``."""
+    sealing = Sealing(plan)
+    buffers = [view if seen is None else local.Watched(view, seen) for view, seen in sealing.parts()]
+    local.publish(path, buffers, durable=durable, complete=sealing.complete)
 
 
 def open_file(path: Path, *, mmap: bool = True, patterns: bool = False) -> File:
