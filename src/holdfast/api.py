@@ -6,10 +6,11 @@ program that only saves and loads does not need is imported when it is called.
 
 from collections.abc import Iterable, Mapping
 from os import PathLike
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from holdfast.codec.rule import Options
 from holdfast.formats import bson
+from holdfast.formats.lazy import LazyValues
 from holdfast.vocab import vocabulary
 from holdfast.wire.values import Blob
 
@@ -55,7 +56,7 @@ def load(
     classes: Classes = (),
     functions: Mapping[str, Any] | None = None,
     mmap: bool = True,
-    verify: bool = True,
+    verify: bool | Literal["lazy"] = True,
 ) -> Any:
     """The values of a file: all as a dict, or those of ``names`` (one: its value; several: a tuple).
 
@@ -66,13 +67,16 @@ def load(
     mmap       map the file (tensors can be changed, the file never is); False reads it into memory, for files that
     someone
              may truncate
-    verify     compare every checksum of what is loaded; False makes opening instant
+    verify     compare every checksum of what is loaded; False makes opening instant; "lazy" does as well, and gives a
+               mapping whose arrays are compared when their name is first taken: ``load(path, verify="lazy")["model"]``
 
     The file runs and imports nothing. Only what ``names`` reach is checked and built.
 
     Raises FormatError when it is not such a file (which byte), ChecksumError when bytes changed, UntrustedError
     with all classes that ``classes`` would have to allow, KeyError for a name that is not there.
     """
+    if verify not in (True, False, "lazy"):
+        raise ValueError(f'verify is True, False or "lazy", not {verify!r}')
     file = bson.open_file(path, mmap=mmap)
     wanted = list(dict.fromkeys(names)) or file.names
     _require(file, wanted)
@@ -80,9 +84,12 @@ def load(
         file.verify_frame()
     rules = vocabulary(classes)
     audited = file.audit(wanted, rules)
-    if verify:
+    lazy = verify == "lazy" and not names and not file.whole  # what is named is handed out now, so it is verified now
+    if verify and not lazy:
         file.verify_blobs(audited.blobs)
     values = file.lift(audited, wanted, rules, Options(device=str(device), functions=functions or {}))
+    if lazy:
+        return LazyValues(values, lambda name: file.audit([name], rules).blobs, file.verify_blobs)
     if names:
         return values[names[0]] if len(names) == 1 else tuple(values[name] for name in names)
     return values[bson.ROOT] if file.whole else values
