@@ -182,7 +182,7 @@ def _space(found: Object, body: Cursor, flags: int) -> None:
 def read_space(body: Cursor) -> Space:
     """The shape of a dataset or an attribute."""
     at = body.at
-    version, axes, flags = body.number(1), body.number(1), body.number(1)
+    version, axes, _ = body.number(1), body.number(1), body.number(1)
     if version not in (1, 2) or axes > MAX_AXES:
         raise FormatError(f"a shape of version {version} with {axes} axes", at)
     kind = body.number(1) if version == 2 else 1
