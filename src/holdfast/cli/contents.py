@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from holdfast.cli.arrays import NdArray, array_of, blobs_of
 from holdfast.codec.lift import backrefs_of, resolve
 from holdfast.errors import ChecksumError
+from holdfast.formats.arrays import NdArray, array_of, blobs_of
 from holdfast.formats.choose import open_file
 from holdfast.formats.describe import Describer
 from holdfast.formats.entry import Entry

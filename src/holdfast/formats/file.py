@@ -8,8 +8,8 @@ between formats beyond that is in the few fields here that have a default.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from os import PathLike
-from typing import Any, Final
+from os import PathLike, fspath, stat
+from typing import Any, Final, TypeVar
 
 from holdfast.codec.lift import Audited, audit, lift
 from holdfast.codec.rule import Options, Vocabulary
@@ -19,6 +19,7 @@ from holdfast.wire.read import trailer_checksum
 from holdfast.wire.values import Blob, Document
 
 Path = str | PathLike[str]
+Opened = TypeVar("Opened")
 
 ROOT: Final = "value"
 """The name of the one value of a file whose root is a Julia value and not a dictionary of names."""
@@ -47,6 +48,10 @@ class File:
     hidden: frozenset[str] = frozenset()
     """Names of values that stand beside the others: loaded when they are asked for, not listed."""
     digest: Digest = checksums
+    ready: Callable[[Sequence[Blob]], Any] = len
+    """Told which blobs are wanted before they are looked at, for formats that do not have them at hand."""
+    frame: Callable[[], str] = str
+    """Says what is damaged outside the arrays, by the format's own checksums; nothing if all is well."""
 
     @property
     def names(self) -> list[str]:
@@ -63,7 +68,9 @@ class File:
 
     def audit(self, names: Iterable[str], vocabulary: Vocabulary) -> Audited:
         with self._named():
-            return audit(self.document, names, vocabulary)
+            audited = audit(self.document, names, vocabulary)
+            self.ready([blob for _, blob in audited.blobs])
+            return audited
 
     def lift(self, audited: Audited, names: Sequence[str], vocabulary: Vocabulary, options: Options) -> dict[str, Any]:
         with self._named():
@@ -73,10 +80,13 @@ class File:
         """Raises ChecksumError when any byte outside the arrays has changed."""
         if self.sealed and frame_checksum(memoryview(self.data), self.blobs) != trailer_checksum(self.data):
             raise ChecksumError(f"{self.path}: the structure of the file is damaged (its checksum does not match)")
+        if damage := self.frame():
+            raise ChecksumError(f"{self.path}: {damage}")
 
     def verify_blobs(self, blobs: Sequence[tuple[str, Blob]]) -> None:
         """Raises ChecksumError that names each value of which an array has changed."""
-        found = self.digest([blob for _, blob in blobs])
+        with self._named():
+            found = self.digest([blob for _, blob in blobs])
         bad = {name: blob for (name, blob), sum_ in zip(blobs, found, strict=True) if blob.checksum != sum_}
         if bad:
             places = ", ".join(f"{name} (array at byte {blob.offset:,})" for name, blob in bad.items())
@@ -96,8 +106,40 @@ class File:
             raise in_file(error, self.path) from error.__cause__
 
 
+def unchecked(blobs: Sequence[Blob]) -> list[int | None]:
+    """The digest of a format without checksums: whatever each blob says of itself."""
+    return [blob.checksum for blob in blobs]
+
+
 def in_file(error: FormatError, path: str) -> HoldfastError:
     """``error`` with the name of the file in front of what it says."""
     named = type(error)(f"{path}: {error.message}", error.offset)
     named.__suppress_context__ = True
     return named
+
+
+TRIES: Final = 5
+
+
+def steady(path: Path, opening: Callable[[], Opened]) -> Opened:
+    """What ``opening`` gives, which opens ``path`` more than once, all of it from one and the same file.
+
+    A save replaces a file at any moment. Where a library opens it beside us, two files could be mixed into one that
+    nobody wrote; then both are opened again. Raises FormatError where that goes on and on, or ``opening`` itself fails.
+    """
+    for _ in range(TRIES):
+        before = _identity(path)
+        try:
+            opened = opening()
+        except (HoldfastError, OSError):
+            if _identity(path) == before:
+                raise
+            continue
+        if _identity(path) == before:
+            return opened
+    raise FormatError(f"{fspath(path)}: the file is replaced faster than it can be opened; try again")
+
+
+def _identity(path: Path) -> tuple[int, ...]:
+    info = stat(path)
+    return info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns
