@@ -32,7 +32,7 @@ class OnDemand(Document):
         return super().__getitem__(name)
 
     def get(self, name: str, default: Any = None) -> Any:
-        return self[name] if name in self else default
+        return self[name] if name in self else default  # noqa: SIM401 (dict.get would not read the value)
 
     def items(self) -> Any:
         return [(name, self[name]) for name in self]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from holdfast.errors import ChecksumError, FormatError, LimitError
+from holdfast.formats.filters import Filter
 from holdfast.formats.jld2.cursor import UNDEFINED, Cursor
 from holdfast.formats.jld2.datatypes import Datatype, read_datatype, read_shared
 from holdfast.formats.jld2.lookup3 import lookup3
@@ -41,14 +42,6 @@ class Layout:
     address: int = UNDEFINED
     length: int = 0
     filtered: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """One step that the writer put the data through."""
-
-    number: int
-    values: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,26 +1,9 @@
-"""The bytes of a dataset and of the heaps: mapped where they are plain, unpacked where they were compressed.
+"""The bytes of a dataset and of the heaps: mapped where they are plain, unpacked where they were compressed."""
 
-Strategy: the shape and the datatype say how many bytes there must be, before any is read. Unpacking stops one byte after
-that, so a file cannot ask for more memory than it declares, and what it may declare is bounded by what it holds.
-"""
-
-import bz2
-import zlib
-from collections.abc import Callable
-from importlib import import_module
-from importlib.util import find_spec
-from typing import Final
-
-import numpy as np
-
-from holdfast.errors import FormatError, LimitError, MissingError
+from holdfast.errors import FormatError
+from holdfast.formats.filters import check_growth, unpacked
 from holdfast.formats.jld2.cursor import UNDEFINED
-from holdfast.formats.jld2.objects import Filter, Layout, Object, Objects
-
-MAX_GROWTH: Final = 100
-"""How many times its compressed size an array may be; weights shrink to a half, masks of zeros to a hundredth."""
-FREE_GROWTH: Final = 64 << 20
-"""Bytes up to which any growth is fine."""
+from holdfast.formats.jld2.objects import Layout, Object, Objects
 
 
 def stored(objects: Objects, found: Object, length: int) -> memoryview:
@@ -47,66 +30,11 @@ def stored(objects: Objects, found: Object, length: int) -> memoryview:
 def _unpacked(objects: Objects, found: Object, layout: Layout, length: int) -> memoryview:
     if layout.address == UNDEFINED or layout.raw is not None:
         raise FormatError("a compressed array is not stored as one")
-    packed = objects.cursor(layout.address, layout.length or length, "an array").take(layout.length or length)
-    if length > FREE_GROWTH and length > MAX_GROWTH * len(packed):
-        raise LimitError(
-            f"an array of {length:,} bytes is said to be unpacked from {len(packed):,}; "
-            f"more than {MAX_GROWTH} times is refused. Save it without compression, if it is honest"
-        )
-    data: bytes | memoryview = packed
-    for step in reversed(found.filters):
-        undo = FILTERS.get(step.number)
-        if undo is None:
-            raise FormatError(
-                f"an array is packed by HDF5's filter {step.number}, which is none of JLD2's that we know"
-            )
-        data = undo(data, step, length)
-    if len(data) != length:
-        raise FormatError(f"an array of {length:,} bytes unpacks to {len(data):,}")
+    size = layout.length or length
+    packed = objects.cursor(layout.address, size, "an array").take(size)
+    check_growth(length, size)
+    data = unpacked(packed, found.filters, length)
     return memoryview(bytearray(data)) if isinstance(data, bytes) else data
-
-
-def _deflate(data: bytes | memoryview, step: Filter, length: int) -> bytes:
-    try:
-        return zlib.decompressobj().decompress(data, length + 1)
-    except zlib.error as error:
-        raise FormatError(f"a compressed array is damaged: {error}") from None
-
-
-def _bzip2(data: bytes | memoryview, step: Filter, length: int) -> bytes:
-    try:
-        return bz2.BZ2Decompressor().decompress(data, length + 1)
-    except (OSError, ValueError) as error:
-        raise FormatError(f"a compressed array is damaged: {error}") from None
-
-
-def _zstd(data: bytes | memoryview, step: Filter, length: int) -> bytes:
-    if find_spec("zstandard") is None:
-        raise MissingError("an array that was compressed by Zstandard", "zstandard")
-    zstandard = import_module("zstandard")
-    try:
-        with zstandard.ZstdDecompressor().stream_reader(data) as reader:
-            found: bytes = reader.read(length + 1)
-    except zstandard.ZstdError as error:
-        raise FormatError(f"a compressed array is damaged: {error}") from None
-    return found
-
-
-def _shuffle(data: bytes | memoryview, step: Filter, length: int) -> bytes:
-    """Bytes that stood sorted by their place in the element, back in the elements."""
-    width = step.values[0] if step.values else 0
-    if not width or len(data) % width:
-        raise FormatError(f"an array of {len(data):,} bytes is shuffled by {width}")
-    return np.frombuffer(data, np.uint8).reshape(width, -1).T.tobytes()
-
-
-FILTERS: Final[dict[int, Callable[[bytes | memoryview, Filter, int], bytes]]] = {
-    1: _deflate,
-    2: _shuffle,
-    307: _bzip2,
-    32015: _zstd,
-}
-"""HDF5's number of a filter -> how it is undone."""
 
 
 class Heap:
