@@ -40,7 +40,7 @@ PACKAGES = {
     "julia": {"numpy", "ml_dtypes"},
     "flux": {"torch", "numpy", "rich"},
     "vocab": {"numpy", "ml_dtypes", "torch", "jax"},
-    "formats": {"numpy", "ml_dtypes"},
+    "formats": {"numpy", "ml_dtypes", "h5py"},
     "state": {"numpy", "torch"},
     "checkpoint": {"numpy", "torch"},
     "cli": {"click", "rich", "numpy", "matplotlib"},

@@ -118,7 +118,7 @@ def fletcher32(data: Data) -> int:
     Source: HDF5, src/H5checksum.c, ``H5_checksum_fletcher32``.
 
     >>> hex(fletcher32(b"\\1\\2\\3"))
-    '0x5020402'
+    '0x5040402'
     """
     raw = bytes(data)
     words = np.frombuffer(raw + bytes(len(raw) % 2), ">u2").astype(np.uint64)

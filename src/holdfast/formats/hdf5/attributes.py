@@ -57,7 +57,11 @@ def _value(value: Any) -> Any:
         return value.decode("utf-8", "surrogateescape")
     if isinstance(value, np.generic):
         plain = value.item()
-        return plain if isinstance(plain, bool | float) or (isinstance(plain, int) and -(2**63) <= plain < 2**63) else SKIPPED
+        return (
+            plain
+            if isinstance(plain, bool | float) or (isinstance(plain, int) and -(2**63) <= plain < 2**63)
+            else SKIPPED
+        )
     if isinstance(value, np.ndarray) and value.dtype.kind in "OS":
         return [_value(text) for text in value.reshape(-1).tolist()]
     return array_document(value, python="numpy.ndarray") if isinstance(value, np.ndarray) else SKIPPED
