@@ -342,6 +342,9 @@ def references(dataset: Any) -> list[Any]:
     return refs
 
 
+NO_TYPES = ("A{", "A}", "A{B", "A{,}", "A{B}{C}", "{A}", "A B", "", "A{B},C", "typeof(", "3{4}")
+
+
 class TestTypesAsText:
     @pytest.mark.parametrize(
         ("text", "path"),

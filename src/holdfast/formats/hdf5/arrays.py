@@ -83,11 +83,10 @@ class Arrays:
         filters = [Filter(plist.get_filter(i)[0], plist.get_filter(i)[2]) for i in range(plist.get_nfilters())]
         if not plain or not chunked:
             self._check_library(dataset, filters, chunked, name)
-        for blob in blobs_of(document, lambda node: node):
+        read = self._unpack if plain and chunked else self._library
+        for blob in blobs_of(document, lambda node: node) if nbytes else ():
             blob.sealed = True  # so that it is asked for before it is looked at
-            if nbytes:
-                read = self._unpack if plain and chunked else self._library
-                self.waiting[id(blob)] = lambda: read(dataset, array, filters, name)
+            self.waiting[id(blob)] = lambda: read(dataset, array, filters, name)
         return document
 
     def _document(self, array: NdArray, dataset: Any, place: int | None) -> Any:
@@ -103,7 +102,7 @@ class Arrays:
             raise LimitError(f"{name} has {array.nbytes:,} bytes, in parts of {length:,}")
         parts: list[Any] = []
         with translated(name):
-            dataset.id.chunk_iter(lambda part: parts.append(part) or None)
+            dataset.id.chunk_iter(parts.append)
             fill = np.zeros((), array.dtype)
             dataset.id.get_create_plist().get_fill_value(fill)
         if fill.tobytes().strip(b"\0"):
@@ -136,7 +135,7 @@ class Arrays:
         sizes: list[int] = []
         if chunked:
             with translated(name):
-                dataset.id.chunk_iter(lambda part: sizes.append(part.size) or None)
+                dataset.id.chunk_iter(lambda part: sizes.append(part.size))
         if numbers != {1} or max(sizes, default=0) * MOST_DEFLATE > FREE_GROWTH:
             raise FormatError(f"{name} is compressed in a way that is not read for its type: save it uncompressed")
 

@@ -1,4 +1,5 @@
-"""Julia's numbers as wire values, one by one: those that a document has itself, and primitive structs for the rest."""
+"""Julia's numbers as wire values, one by one (those that a document has itself, and primitive structs for the rest), and
+many at once."""
 
 from collections.abc import Callable
 from struct import unpack
@@ -6,9 +7,10 @@ from typing import Any, Final
 
 from holdfast.codec.lift import type_name
 from holdfast.errors import FormatError
+from holdfast.formats.jld2.datatypes import Datatype
 from holdfast.formats.jld2.type_text import core
 from holdfast.julia.types import BITS
-from holdfast.wire.values import Blob, Int32
+from holdfast.wire.values import Blob, Document, Int32
 
 PLAIN: Final[dict[str, Callable[[bytes], Any]]] = {
     "Int64": lambda raw: int.from_bytes(raw, "little", signed=True),
@@ -48,3 +50,15 @@ def _of_array(vector: Any) -> tuple[str, Any]:
     if type(vector) is not dict or vector.get("tag") != "array" or type(vector["data"]) is not Blob:
         raise FormatError("a tuple was written as something that is no vector")
     return type_name(vector["type"]), vector["data"]
+
+
+def bits(element: Document, size: list[int], raw: memoryview) -> Document:
+    """The array whose elements of that type stand in ``raw``; ``size`` is in Julia's order."""
+    return {"tag": "array", "type": element, "size": size, "data": Blob(raw)}
+
+
+def element_of(said: Datatype) -> Document:
+    """The type of the elements of an array that says no more than HDF5's datatype."""
+    if said.kind == "number":
+        return core(said.julia)
+    return core("String" if said.kind in ("text", "heap text") else "Any")

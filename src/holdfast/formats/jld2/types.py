@@ -13,7 +13,7 @@ from typing import Any, Final
 from holdfast.codec.lift import type_name
 from holdfast.errors import FormatError
 from holdfast.formats.jld2.cursor import UNDEFINED
-from holdfast.formats.jld2.datatypes import HEAP_ID, Datatype
+from holdfast.formats.jld2.datatypes import HEAP_ID, Datatype, is_numbers
 from holdfast.formats.jld2.objects import Attribute, Object, Objects
 from holdfast.formats.jld2.storage import Heap
 from holdfast.formats.jld2.type_text import datatype_of, named
@@ -49,6 +49,13 @@ class JuliaType:
     def name(self) -> str:
         """The type's name without the modules that vary."""
         return type_name(self.document)
+
+    @property
+    def stays_raw(self) -> bool:
+        """Whether an array of the type is kept as bytes: numbers of other packages, and pairs of numbers."""
+        if self.written or self.datatype.kind in ("opaque", "number"):
+            return not self.written and not self.empty
+        return self.name in ("Base.Complex", "Base.Rational") and is_numbers(self.datatype)
 
 
 class Types:

@@ -15,8 +15,8 @@ import numpy as np
 
 from holdfast.errors import FormatError, LimitError
 from holdfast.formats.jld2 import finish
-from holdfast.formats.jld2.datatypes import HEAP_ID, MAX_NESTING, Datatype, is_numbers
-from holdfast.formats.jld2.numbers import number
+from holdfast.formats.jld2.datatypes import HEAP_ID, MAX_NESTING, Datatype
+from holdfast.formats.jld2.numbers import bits, element_of, number
 from holdfast.formats.jld2.objects import Object, Objects
 from holdfast.formats.jld2.storage import Heap, stored
 from holdfast.formats.jld2.type_text import core
@@ -178,13 +178,13 @@ class Values:
 
     def _array(self, found: Object, said: Datatype, size: list[int]) -> Any:
         datatype_, julia = self._resolved(said)
-        element = julia.document if julia is not None else _element(datatype_)
+        element = julia.document if julia is not None else element_of(datatype_)
         if found.space is not None and found.space.size is None:
-            return _bits(element, size, memoryview(b""))
+            return bits(element, size, memoryview(b""))
         count = prod(size)
         raw = stored(self.objects, found, count * datatype_.size)
-        if datatype_.kind == "number" or (julia is not None and _stays_raw(julia)):
-            return Blob(raw) if datatype_.julia == "UInt8" and len(size) == 1 else _bits(element, size, raw)
+        if datatype_.kind == "number" or (julia is not None and julia.stays_raw):
+            return Blob(raw) if datatype_.julia == "UInt8" and len(size) == 1 else bits(element, size, raw)
         self._count(count)
         items: list[Any] = [None] * count
         step = datatype_.size
@@ -381,23 +381,3 @@ COMPOUNDS: Final[dict[str, Callable[[Values, JuliaType, memoryview], Any]]] = {
     "Union": Values._union,
 }
 """Types whose values are types."""
-
-
-def _bits(element: Document, size: list[int], raw: memoryview) -> Document:
-    return {"tag": "array", "type": element, "size": size, "data": Blob(raw)}
-
-
-def _element(said: Datatype) -> Document:
-    """The type of the elements of an array that says no more than HDF5's datatype."""
-    if said.kind == "number":
-        return core(said.julia)
-    return core("String" if said.kind in ("text", "heap text") else "Any")
-
-
-def _stays_raw(julia: JuliaType) -> bool:
-    """Whether an array of the type is kept as bytes: numbers of other packages, and pairs of numbers."""
-    if julia.written:
-        return False
-    if julia.datatype.kind in ("opaque", "number"):
-        return not julia.empty
-    return julia.name in ("Base.Complex", "Base.Rational") and is_numbers(julia.datatype)
