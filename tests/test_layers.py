@@ -20,7 +20,7 @@ LEVELS = [
     {"formats"},
     {"state"},
     {"api"},
-    {"checkpoint"},
+    {"checkpoint", "safetensors"},
     {"__init__"},
     {"cli"},
     {"__main__"},
@@ -40,9 +40,14 @@ PACKAGES = {
     "julia": {"numpy", "ml_dtypes"},
     "flux": {"torch", "numpy", "rich"},
     "vocab": {"numpy", "ml_dtypes", "torch", "jax"},
+<<<<<<< HEAD
     "formats": {"numpy", "ml_dtypes", "h5py"},
+=======
+    "formats": {"numpy", "ml_dtypes", "torch", "safetensors", "h5py"},
+>>>>>>> formats
     "state": {"numpy", "torch"},
     "checkpoint": {"numpy", "torch"},
+    "safetensors": {"numpy", "torch"},
     "cli": {"click", "rich", "numpy", "matplotlib"},
 }
 """The third parties that each room may know; a room that is not listed knows the standard library only."""

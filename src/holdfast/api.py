@@ -29,6 +29,9 @@ def save(path: Path, /, *mapping: Mapping[str, Any], **values: Any) -> None:
     places (tied weights, an optimiser's parameters) is one object again after ``load``. An existing file is
     replaced at once: until then, and after any crash, the old one is there.
 
+    The ending of ``path`` says the format: ``.safetensors``, ``.npz`` and ``.npy`` are written for others to read, and
+    hold arrays only; everything else is BSON, which holds any value.
+
     Raises UnsupportedError for a value that cannot be saved, with its path (``$.model.layers[2].act``); OSError
     when the disk refuses. The old file is untouched then.
 
@@ -60,7 +63,8 @@ def load(
 ) -> Any:
     """The values of a file: all as a dict, or those of ``names`` (one: its value; several: a tuple).
 
-    path       a file that ``save`` or Julia's BSON.jl wrote
+    path       a file that ``save`` or Julia's BSON.jl wrote; or a .safetensors, .npz, .npy, .pt, .jld2 or .h5 file. The
+               first bytes say which, not the ending
     device     where tensors go; whatever they were saved from, the CPU is the default
     classes    the classes of yours that the file may build, ``[Net]`` or ``{"old.module.Net": Net}``; see ``register``
     functions  Python functions for Julia closures in the file, by the name that the file gives: ``{"#3#4": f}``
@@ -92,7 +96,8 @@ def load(
 def restore(path: Path, /, *, strict: bool = True, **targets: Any) -> None:
     """Fill live objects in place with what the file holds under their names: ``restore(path, model=model, opt=opt)``.
 
-    targets  torch modules, optimisers, schedulers, generators, tensors, arrays, or anything with ``load_state_dict``
+    targets  torch modules, optimisers, schedulers, generators, tensors, arrays, or anything with ``load_state_dict``.
+             A file that is one state dictionary (.safetensors, .pt …) fills the one target, whatever its name
     strict   False fills what fits and warns of the rest
 
     No class needs to be allowed, since nothing is built: the objects are yours. All or nothing: raises
@@ -100,7 +105,10 @@ def restore(path: Path, /, *, strict: bool = True, **targets: Any) -> None:
     """
     from holdfast.state.restore import restore as fill
 
-    fill(choose.open_file(path), targets, strict=strict)
+    file = choose.open_file(path)
+    if file.weights and len(targets) == 1 and not targets.keys() & set(file.names):
+        file = file.under(*targets)  # the file is the state dictionary of the one target
+    fill(file, targets, strict=strict)
 
 
 def inspect(path: Path, /) -> "Entry":

@@ -35,10 +35,12 @@ MAX_DIRECTORY: Final = 64 << 20
 """Bytes of the directory: what so many members with long names take."""
 MOST: Final = 1032
 """What one byte of deflate stands for at most."""
-FREE: Final = 256 << 20
+FREE: Final = 1 << 30
 """Bytes that all compressed members together may hold whatever they take in the file."""
 HONEST: Final = 100
 """Beyond that, how many times more than they take. Weights shrink to half; only constants shrink like this."""
+PIECE, LARGEST = 1 << 16, 1 << 20
+"""Bytes that are taken from the file, and inflated, at once."""
 ENCRYPTED, STREAMED, UTF8 = 0x1, 0x8, 0x800
 
 
@@ -77,6 +79,12 @@ def directory(data: Bytes) -> list[Member]:
         position = members[-1].start + members[-1].taken
     _check(members)
     return members
+
+
+def closing(data: Bytes) -> tuple[memoryview, bytes]:
+    """The directory with the end behind it, and the comment that closes the archive."""
+    comment = data.rfind(b"PK\5\6", max(0, len(data) - END.size - 0xFFFF)) + END.size
+    return memoryview(data)[_end(data)[1] : comment], data[comment:]
 
 
 def _end(data: Bytes) -> tuple[int, int]:
@@ -153,19 +161,52 @@ def _check(members: list[Member]) -> None:
         )
 
 
-def inflate(data: Bytes, member: Member, limit: int | None = None) -> bytes:
-    """The first ``limit`` bytes of a compressed member, or all of it; never more than it says.
+def head_of(data: Bytes, member: Member, limit: int) -> bytes:
+    """The first ``limit`` bytes of what a member holds, or all of it if that is less.
 
-    Raises FormatError when it holds less or more than it says, or is no deflate.
+    Raises FormatError for what is no deflate.
     """
-    stream, most = zlib.decompressobj(-zlib.MAX_WBITS), member.size if limit is None else min(limit, member.size)
+    view = memoryview(data)[member.start : member.start + member.taken]
+    if not member.compressed:
+        return bytes(view[:limit])
     try:
-        found = stream.decompress(memoryview(data)[member.start : member.start + member.taken], most + 1)
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(view[:limit], limit)
     except zlib.error as error:
-        raise FormatError(f"{member.name!r} of a zip archive is damaged: {error}", member.start) from None
-    if len(found) < most or (limit is None and (len(found) > most or not stream.eof)):
+        raise _damaged(member, error) from None
+
+
+def inflate(data: Bytes, member: Member, into: memoryview, skip: int) -> int:
+    """Fill ``into`` with what a compressed member holds behind its first ``skip`` bytes; gives the CRC-32 of all of it.
+
+    Raises FormatError when it holds less or more than it says, or is no deflate. Needs no other memory.
+    """
+    stream, crc, at = zlib.decompressobj(-zlib.MAX_WBITS), 0, -skip
+    view = memoryview(data)[member.start : member.start + member.taken]
+    try:
+        for start in range(0, member.taken, PIECE):
+            waiting: Any = view[start : start + PIECE]
+            while waiting and not stream.eof:
+                piece = stream.decompress(waiting, LARGEST)
+                waiting, crc = stream.unconsumed_tail, zlib.crc32(piece, crc)
+                at = _put(into, at, piece)
+    except zlib.error as error:
+        raise _damaged(member, error) from None
+    if at != len(into) or not stream.eof or stream.unused_data:
         raise FormatError(f"{member.name!r} of a zip archive does not hold the {member.size:,} bytes that it says")
-    return found[:most]
+    return crc
+
+
+def _put(into: memoryview, at: int, piece: bytes) -> int:
+    """Put ``piece`` at ``at``, as far as there is room; gives where it ends."""
+    end = at + len(piece)
+    if at < len(into) and end > 0:
+        part = piece[max(0, -at) : len(into) - at]
+        into[max(0, at) : max(0, at) + len(part)] = part
+    return end
+
+
+def _damaged(member: Member, error: Exception) -> FormatError:
+    return FormatError(f"{member.name!r} of a zip archive is damaged: {error}", member.start)
 
 
 def names(path: Path) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from holdfast.codec.lift import audit, lift
+from holdfast.codec.lift import audit, lift, type_name
 from holdfast.codec.rule import Options, Vocabulary
 from holdfast.errors import HoldfastError, UnsupportedError
 from holdfast.julia import Array, Struct
@@ -49,6 +49,8 @@ def array_of(node: Document, dtype: str | None, resolve: Resolve, backrefs: list
             kind = "type" if node["tag"] == "python" else "python"
             found = _lifted({key: node[key] for key in node.keys() & NUMPYS} | {kind: "numpy.ndarray"}, backrefs)
             return found if isinstance(found, np.ndarray) else None
+        if node["tag"] == "struct":
+            return _permuted(node, dtype, resolve, backrefs)
         found = _lifted({key: node[key] for key in node.keys() & JULIAS}, backrefs)
         array = np.asarray(found) if isinstance(found, np.ndarray | Struct | Array) else np.empty(0, object)
         if array.dtype.hasobject:
@@ -56,6 +58,17 @@ def array_of(node: Document, dtype: str | None, resolve: Resolve, backrefs: list
         return array if dtype in (None, array.dtype.name) else array.view(NAMED[str(dtype)])
     except MISFITS:
         return None
+
+
+def _permuted(node: Document, dtype: str | None, resolve: Resolve, backrefs: list[Any]) -> NdArray | None:
+    """A ``PermutedDimsArray``: its axis i is axis ``order[i]``, counted from 1, of the array inside. Of a struct around
+    anything else there is none."""
+    type_ = resolve(node["type"])
+    if type_name(type_) != "Base.PermutedDimsArrays.PermutedDimsArray":
+        return None
+    inner = array_of(resolve(node["data"][0]), dtype, resolve, backrefs)
+    order = _lifted(resolve(resolve(type_["params"])[2]), backrefs)
+    return None if inner is None else inner.transpose([int(axis) - 1 for axis in order])
 
 
 def _view(node: Document, resolve: Resolve) -> NdArray:

@@ -17,6 +17,7 @@ from holdfast.storage import local
 from holdfast.wire.checksum import seal
 from holdfast.wire.plan import Plan, plan_document
 from holdfast.wire.read import read_document
+from holdfast.wire.values import Document
 
 __all__ = ["ROOT", "File", "Path", "open_file", "plan", "publish", "write"]
 
@@ -41,6 +42,13 @@ def plan(values: Mapping[str, Any], vocabulary: Vocabulary) -> Plan:
         if not isinstance(name, str) or name in RESERVED or "\0" in name:
             raise UnsupportedError(f"{name!r} cannot be the name of a value in a file", "$")
     return plan_document(lower(values, vocabulary))
+
+
+def write_document(path: Path, document: Document, keep: Any = None) -> None:
+    """Write a document that a reader of any format gave, its arrays with checksums; see ``write``. Changes it."""
+    from holdfast.formats.change import as_bson
+
+    publish(path, plan_document(as_bson(document)))
 
 
 def publish(path: Path, plan: Plan, *, durable: bool = True) -> None:

@@ -206,11 +206,16 @@ def look(path: Path) -> Look:
         head = file.read(HEAD)
         file.seek(max(size - len(TRAILER), 0))
         seen = Look(head, file.read(len(TRAILER)), size)
-        if not _is_zip(seen) or _is_bson(seen):
+        if not _is_zip(seen):
             return seen
     from holdfast.formats.archive import names
 
-    return Look(seen.head, seen.tail, size, tuple(names(path)))
+    try:
+        return Look(seen.head, seen.tail, size, tuple(names(path)))
+    except FormatError:
+        if _is_bson(seen):
+            return seen  # a document whose length spells a zip's magic, and no zip
+        raise
 
 
 def open_file(path: Path, *, mmap: bool = True) -> File:

@@ -50,6 +50,8 @@ class File:
     digest: Digest = checksums
     ready: Callable[[Sequence[Blob]], Any] = len
     """Told which blobs are wanted before they are looked at, for formats that do not have them at hand."""
+    packed: bool = False
+    """Whether it is the file's arrays that ``ready`` fills, which then stand in memory and not on the disk."""
     frame: Callable[[], str] = str
     """Says what is damaged outside the arrays, by the format's own checksums; nothing if all is well."""
 

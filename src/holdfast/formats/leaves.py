@@ -23,6 +23,9 @@ Note = dict[str, Any]
 """What the format has no place for, in words of JSON: python, dtype, keys, requires_grad, attributes, aliases."""
 Keys = tuple[str, ...]
 
+Keep = Callable[[NdArray], NdArray]
+"""Takes an array that was made anew, and gives the same one to be held on to."""
+
 ADVICE: Final = "save to a path that ends in .bson, which holds any value"
 KINDS: Final = frozenset({"torch.Tensor", "torch.nn.Parameter", "numpy.ndarray"})
 """What an array in a note may be."""
@@ -33,6 +36,11 @@ VIEW: Final = ("offset", "size", "strides", "dtype")
 """What says how a tensor lies on the memory of another."""
 MAX_DEPTH: Final = 100
 """Dictionaries in dictionaries that have a name; far beyond any model."""
+
+
+def as_it_is(array: NdArray) -> NdArray:
+    """Holds on to the array itself."""
+    return array
 
 
 @dataclass(slots=True)
@@ -63,10 +71,12 @@ def path_of(keys: Keys) -> str:
 # -- out: document to leaves ------------------------------------------------------------------------------------------
 
 
-def leaves(document: Document, format: str) -> list[Leaf]:
+def leaves(document: Document, format: str, keep: Keep = as_it_is) -> list[Leaf]:
     """The arrays of ``document`` in its order. A tensor that is another's memory is an alias in that one's note.
 
-    ``format`` is the name of the format that is to hold them. Raises UnsupportedError, with the path, for whatever is
+    format  the name of the format that is to hold them
+    keep    where an array goes that had to be made anew, so that not all of them are in memory at once
+    Raises UnsupportedError, with the path, for whatever is
     not an array in dictionaries with text for keys, and for two arrays of one name.
     """
     backrefs = backrefs_of(document)
@@ -82,7 +92,8 @@ def leaves(document: Document, format: str) -> list[Leaf]:
         elif "base" in node:
             views.append((keys, node))
         else:
-            found[id(node)] = _leaf(keys, node, node_at, backrefs, format)
+            found[id(node)] = leaf = _leaf(keys, node, node_at, backrefs, format)
+            leaf.array = keep(leaf.array)
     for keys, node in views:
         _put_view(keys, node, found, node_at, views, backrefs, format)
     return _distinct(list(found.values()), format)
@@ -151,6 +162,8 @@ def _leaf(keys: Keys, node: Document, node_at: Callable[[Any], Any], backrefs: l
     array = array_of(node, named if named in NAMED else None, node_at, backrefs)
     if array is None:
         raise UnsupportedError(f"an array of {shown(named)} has no place in {format}: {ADVICE}", path_of(keys))
+    if "byteorder" in node and "shape" not in node:
+        array = array.astype(array.dtype.newbyteorder("S"))
     return Leaf(keys, array, named or array.dtype.name, _note(keys, node, node_at, format))
 
 
@@ -316,12 +329,8 @@ def _put(document: Document, keys: list[str], node: Document) -> None:
     document[keys[-1]] = node
 
 
-def c_order(array: NdArray) -> NdArray:
-    """``array`` in C order; the same memory where it lies so already."""
-    return np.ascontiguousarray(array).reshape(array.shape)
-
-
-def memory_of(array: NdArray) -> memoryview:
-    """The bytes of ``array`` in C order."""
-    array = c_order(array)
+def memory_of(array: NdArray, keep: Keep = as_it_is) -> memoryview:
+    """The bytes of ``array`` in C order; made anew where it lies otherwise."""
+    if not array.flags.c_contiguous:
+        array = keep(np.ascontiguousarray(array))
     return array.reshape(-1).view(np.uint8).data if array.nbytes else memoryview(b"")

@@ -11,7 +11,9 @@ import io
 import warnings
 from collections.abc import Mapping
 from os import fspath
+from struct import error as StructError
 from struct import unpack_from
+from tokenize import TokenError
 from typing import Any, Final
 
 import numpy as np
@@ -22,7 +24,7 @@ from holdfast.codec.rule import Vocabulary
 from holdfast.errors import FormatError, UnsupportedError
 from holdfast.formats.arrays import NdArray, array_document, plain
 from holdfast.formats.file import ROOT, File, Path, in_file, unchecked
-from holdfast.formats.leaves import ADVICE, leaves, path_of
+from holdfast.formats.leaves import ADVICE, Keep, as_it_is, leaves, path_of
 from holdfast.storage import local
 from holdfast.wire.values import Document
 
@@ -31,7 +33,7 @@ MAX_HEADER: Final = 1 << 16
 """Bytes of a header; NumPy itself takes 10,000 characters."""
 MISFITS: Final = (
     *(ValueError, TypeError, SyntaxError, KeyError, IndexError, AttributeError, OverflowError),
-    *(RecursionError, MemoryError, EOFError),
+    *(RecursionError, MemoryError, EOFError, TokenError, StructError),
 )
 """What NumPy raises for a header that is none."""
 
@@ -113,9 +115,9 @@ def write(path: Path, values: Mapping[str, Any], vocabulary: Vocabulary) -> None
     write_document(path, plain(lower(values, vocabulary)))
 
 
-def write_document(path: Path, document: Document) -> None:
-    """Write the one array of ``document``; see ``write``."""
-    found = leaves(document, NAME)
+def write_document(path: Path, document: Document, keep: Keep = as_it_is) -> None:
+    """Write the one array of ``document``; see ``write`` and ``leaves``."""
+    found = leaves(document, NAME, keep)
     if len(found) != 1 or found[0].note.get("aliases"):
         count = sum(1 + len(leaf.note.get("aliases", [])) for leaf in found)
         raise UnsupportedError(f"an npy file holds one array, and these are {count}: save to .npz or .bson", "$")

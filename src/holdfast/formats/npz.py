@@ -3,7 +3,7 @@
 Strategy: stored members are mapped and not copied; compressed ones get memory of their size, which is filled when their
 values are wanted and not before. The zip's own CRC-32 is the checksum of each. What npy has no place for (bfloat16, the
 class of a tensor, who shares its memory) is a note in the comment of the member, which other readers pass over, and
-data starts on a multiple of 64 bytes.
+data starts on a multiple of 64 bytes. The comment of the archive is the XXH3-64 of its directory.
 """
 
 import json
@@ -19,11 +19,14 @@ from holdfast.codec.lower import lower
 from holdfast.codec.rule import Vocabulary
 from holdfast.errors import FormatError, UnsupportedError
 from holdfast.formats import npy
-from holdfast.formats.archive import Bytes, Member, directory, inflate
+from holdfast.formats.archive import Bytes, Member, closing, directory, head_of, inflate
 from holdfast.formats.arrays import plain
 from holdfast.formats.file import File, Path, in_file
-from holdfast.formats.leaves import ADVICE, Held, Leaf, Note, document_of, is_flat, leaves
+from holdfast.formats.leaves import ADVICE, Held, Keep, Leaf, Note, as_it_is, document_of, is_flat, leaves
+from holdfast.formats.seals import STALE, resembles, sealed
 from holdfast.storage import local, system
+from holdfast.vocab.types import BY_DTYPE
+from holdfast.wire.checksum import checksum
 from holdfast.wire.plan import ALIGNMENT
 from holdfast.wire.values import Blob, Document
 
@@ -31,6 +34,8 @@ NAME: Final = "npz"
 ENDING: Final = ".npy"
 MARK: Final = b"holdfast "
 """What a comment begins with that is a note of ours."""
+SEAL: Final = b"0" * 16
+"""What stands in the archive's own comment, behind ``MARK``, where the XXH3-64 of its directory comes."""
 MAX_COMMENT: Final = 0xFFFF
 WIDE: Final = 1 << 30
 """Bytes from which a member is written with sizes of 64 bits."""
@@ -62,9 +67,7 @@ class _Archive:
         for blob in blobs:
             start = self.waiting.pop(id(blob), None)
             if start is not None:
-                whole = inflate(self.data, self.members[id(blob)])
-                self.sums[id(blob)] = zlib.crc32(whole)
-                blob.data[:] = memoryview(whole)[start:]
+                self.sums[id(blob)] = inflate(self.data, self.members[id(blob)], blob.data, start)
 
     def digest(self, blobs: Sequence[Blob]) -> list[int | None]:
         """The CRC-32 of each member, its header included."""
@@ -86,35 +89,52 @@ def open_file(path: Path, *, mmap: bool = True) -> File:
     archive, held = _Archive(source.data), []
     try:
         for member in directory(source.data):
-            entry, start = _held(source.data, member)
-            held.append((entry, member, start))
-        document = document_of((entry for entry, _, _ in held), "numpy.ndarray")
+            entry, start, crc = _held(source.data, member)
+            held.append((entry, member, start, crc))
+        document = document_of((entry for entry, *_ in held), "numpy.ndarray")
     except (FormatError, UnsupportedError) as error:
         raise in_file(error if isinstance(error, FormatError) else FormatError(error.message), name) from None
-    for entry, member, start in held:
+    for entry, member, start, crc in held:
         archive.members[id(entry.blob)] = member
-        if member.compressed:
+        if crc is not None:
+            archive.sums[id(entry.blob)] = crc
+        elif member.compressed:
             archive.waiting[id(entry.blob)] = start
-    blobs = [entry.blob for entry, _, _ in held]
+    blobs = [entry.blob for entry, *_ in held]
     return File(
         *(name, source.data, document, False, False, blobs, ".npz", is_flat(document)),
         digest=archive.digest,
         ready=archive.fill,
+        frame=lambda: _damage(source.data),
+        packed=any(member.compressed for _, member, *_ in held),
     )
 
 
-def _held(data: Bytes, member: Member) -> tuple[Held, int]:
-    """A member as an array, and the bytes of the header before it. A compressed one has memory and no values yet."""
+def _damage(data: Bytes) -> str:
+    """What is damaged in the directory, if Holdfast wrote it."""
+    read, comment = closing(data)
+    right = sealed(MARK + SEAL, checksum(read))
+    if comment == right or not resembles(comment, right, MARK):
+        return ""
+    return STALE.format("directory")
+
+
+def _held(data: Bytes, member: Member) -> tuple[Held, int, int | None]:
+    """A member as an array, the bytes of the header before it, and its CRC-32 if that is known already.
+
+    A compressed one has memory and no values yet, unless a document can only be made of a copy.
+    """
     if not member.name.endswith(ENDING):
         raise FormatError(f"{member.name!r} in an npz is not an array")
-    what = repr(member.name)
+    what, crc = repr(member.name), None
     view = memoryview(data)[member.start : member.start + member.taken]
-    head = inflate(data, member, npy.MAX_HEADER) if member.compressed else bytes(view[: npy.MAX_HEADER])
-    shape, fortran, dtype, start = npy.header(head, what)
+    shape, fortran, dtype, start = npy.header(head_of(data, member, npy.MAX_HEADER), what)
+    if member.size < start:
+        raise FormatError(f"{what} ends in its header")
     if member.compressed:
-        if member.size < start:
-            raise FormatError(f"{what} ends in its header")
         view = memoryview(system.fresh_memory(member.size - start) if member.size > start else b"")
+        if fortran and len(shape) > 1 and dtype not in BY_DTYPE:
+            crc = inflate(data, member, view, start)
     else:
         view = view[start:]
     array = npy.laid(view, shape, fortran, dtype, what)
@@ -123,7 +143,7 @@ def _held(data: Bytes, member: Member) -> tuple[Held, int]:
     if named is not None and not isinstance(named, str):
         raise FormatError(f"what Holdfast noted beside {what} is not what it writes")
     entry = Held(member.name.removesuffix(ENDING), array, note, named, member.crc, member.start + start)
-    return entry, start
+    return entry, start, crc
 
 
 def _note(member: Member) -> Note | None:
@@ -148,14 +168,17 @@ def write(path: Path, values: Mapping[str, Any], vocabulary: Vocabulary) -> None
     write_document(path, plain(lower(values, vocabulary)))
 
 
-def write_document(path: Path, document: Document) -> None:
-    """Write the arrays of ``document``; see ``write``."""
+def write_document(path: Path, document: Document, keep: Keep = as_it_is) -> None:
+    """Write the arrays of ``document``; see ``write`` and ``leaves``."""
     sink = _Pieces()
     file: Any = sink
     with ZipFile(file, "w", ZIP_STORED) as archive:
-        for leaf in leaves(document, NAME):
+        for leaf in leaves(document, NAME, keep):
             _add(archive, sink, leaf)
-    local.publish(path, list(sink.pieces.values()))
+        archive.comment, start = MARK + SEAL, sink.tell()
+    *written, comment = (sink.pieces[at] for at in sorted(sink.pieces))
+    read = b"".join(bytes(sink.pieces[at]) for at in sorted(sink.pieces) if at >= start)[: -len(comment)]
+    local.publish(path, [*written, sealed(bytes(comment), checksum(memoryview(read)))])
 
 
 def _add(archive: ZipFile, sink: "_Pieces", leaf: Leaf) -> None:

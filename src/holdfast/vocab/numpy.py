@@ -260,6 +260,14 @@ def lift_permuted(level: Fields) -> Any:
     return Struct(type_, data)
 
 
+def lift_foreign(level: Fields) -> Any:
+    """An array of a framework that is not installed: in the dtype that it had, where NumPy has that one too."""
+    array = lift_permuted(level) if level["tag"] == "struct" else lift_array(level)
+    dtype = NAMED.get(level["dtype"]) if isinstance(level.get("dtype"), str) else None
+    fits = isinstance(array, np.ndarray) and dtype is not None and dtype.itemsize == array.itemsize
+    return array.view(dtype) if fits else array
+
+
 def lift_ndarray(level: Fields) -> NdArray:
     """What ``array_fields`` wrote with Python's own keys on it."""
     array = (
@@ -338,8 +346,8 @@ def lift_generic(level: Fields) -> Any:
 SCALARS: Final = tuple({dtype.type for dtype in NAMED.values()} | {np.bytes_, np.str_, np.void})
 
 RULES: Final = [
-    Rule("tag", "array", lift=lift_array, blobs=True, needs=frozenset({"type", "size", "data"})),
-    Rule("struct", "Base.PermutedDimsArrays.PermutedDimsArray", lift=lift_permuted),
+    Rule("tag", "array", lift=lift_foreign, blobs=True, needs=frozenset({"type", "size", "data"})),
+    Rule("struct", "Base.PermutedDimsArrays.PermutedDimsArray", lift=lift_foreign),
     Rule("python", "numpy.ndarray", (np.ndarray,), array_fields, lift_ndarray, blobs=True),
     Rule("python", "numpy.generic", SCALARS, lower_scalar, lift_generic, identity=False),
     Rule("tag", Int32.__name__, lift=np.int32),
