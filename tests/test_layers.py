@@ -40,11 +40,7 @@ PACKAGES = {
     "julia": {"numpy", "ml_dtypes"},
     "flux": {"torch", "numpy", "rich"},
     "vocab": {"numpy", "ml_dtypes", "torch", "jax"},
-<<<<<<< HEAD
-    "formats": {"numpy", "ml_dtypes", "h5py"},
-=======
     "formats": {"numpy", "ml_dtypes", "torch", "safetensors", "h5py"},
->>>>>>> formats
     "state": {"numpy", "torch"},
     "checkpoint": {"numpy", "torch"},
     "safetensors": {"numpy", "torch"},

@@ -241,7 +241,16 @@ def a_type(file: Any) -> None:
 
 
 REFUSED: list[Callable[[Any], None]] = [
-    *(external_link, link_through_a_file, link_to_nowhere, link_in_a_ring, external_storage, virtual, references, lists),
+    *(
+        external_link,
+        link_through_a_file,
+        link_to_nowhere,
+        link_in_a_ring,
+        external_storage,
+        virtual,
+        references,
+        lists,
+    ),
     *(huge, huge_and_plain, zeros, liar, other_filter, a_type),
 ]
 
@@ -287,7 +296,7 @@ def test_cut_at_many_places(path: Path, tmp_path: Path, libver: str) -> None:
         file["g/a"] = np.arange(50.0)
         file.create_dataset("b", data=np.arange(50.0), chunks=(20,), compression="gzip")
     raw, cut = path.read_bytes(), tmp_path / "cut.h5"
-    for end in [*range(0, 130), *range(130, len(raw), 37)]:
+    for end in [*range(130), *range(130, len(raw), 37)]:
         cut.write_bytes(raw[:end])
         with pytest.raises((FormatError, ChecksumError)):
             load(cut)
@@ -326,7 +335,11 @@ def test_flipped_bits(path: Path, tmp_path: Path, libver: str) -> None:
     limit = 6 << 30
     ended = subprocess.run(
         *(command,),
-        **{"capture_output": True, "text": True, "timeout": 300, "check": False, "cwd": ROOT},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        cwd=ROOT,
         env={"PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin"},
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
     )
