@@ -182,7 +182,7 @@ class Describer(Nodes):
             return self._tracked(name, fields)
         if not fields and "#" in name:
             return Seen(name.replace("#", ""), single=True)
-        names = self._field_names(type_, julia)
+        names = self._field_names(type_, julia) or self.items(node.get("names", []))
         known_as = "closure" if type(type_) is dict and type_.get("tag") == "jl_anonymous" else name or "struct"
         if names and len(names) == len(fields):
             return Seen(

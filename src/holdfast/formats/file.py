@@ -114,8 +114,9 @@ def unchecked(blobs: Sequence[Blob]) -> list[int | None]:
 
 
 def in_file(error: FormatError, path: str) -> HoldfastError:
-    """``error`` with the name of the file in front of what it says."""
-    named = type(error)(f"{path}: {error.message}", error.offset)
+    """``error`` with the name of the file in front of what it says, once."""
+    said = error.message
+    named = type(error)(said if said.startswith(f"{path}: ") else f"{path}: {said}", error.offset)
     named.__suppress_context__ = True
     return named
 
