@@ -76,6 +76,8 @@ def understood(words: list[str]) -> argparse.Namespace:
         parser.error(f"no such row: {', '.join(unknown)}; there are {', '.join(ROWS)} and, alone, growth")
     if arguments.rounds < 1 or not 0 < arguments.scale <= 1:
         parser.error("--rounds must be at least 1, --scale above 0 and at most 1")
+    if arguments.write:
+        arguments.write.mkdir(parents=True, exist_ok=True)
     return arguments
 
 

@@ -1,4 +1,4 @@
-"""A quiet start for every measurement: memory given back, disk idle, page cache dropped where a row says cold."""
+"""A quiet start for every measurement: memory given back, files on the disk, page cache dropped where a row says cold."""
 
 import ctypes
 import gc
@@ -10,24 +10,40 @@ DROP = Path("/proc/sys/vm/drop_caches")
 BLOCK = 1 << 20
 
 
-def settle() -> None:
-    """Free what is garbage, give it back to the system, and let the disk finish what the last save left.
+def settle(*written: str) -> None:
+    """Free what is garbage, give it back to the system, and let the disk finish with ``written`` (files or folders).
 
     Without malloc_trim the second load of a library that reads into memory would find the pages of its first one
-    already there, which no program that loads a model once ever does.
+    already there, which no program that loads a model once ever does. Only what we wrote is synced: the rest of the
+    machine has work of its own.
     """
     gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
     if trim is not None:
         trim(0)
-    if hasattr(os, "sync"):
-        os.sync()
+    for path in written:
+        sync(path)
+
+
+def sync(path: str) -> None:
+    """Put a file on the disk, or a folder with all that is in it."""
+    for each in [*files(path), Path(path)] if os.path.isdir(path) else [Path(path)]:
+        descriptor = os.open(each, os.O_RDONLY)
+        os.fsync(descriptor)
+        os.close(descriptor)
+
+
+def sync_name(path: str) -> None:
+    """Put the name of a file or folder on the disk: the folder that it is in."""
+    descriptor = os.open(os.path.dirname(path), os.O_RDONLY)
+    os.fsync(descriptor)
+    os.close(descriptor)
 
 
 def chill(path: str) -> str:
     """Drop ``path`` (a file or a folder of files) from the page cache; how it was done, or "" if it could not be.
 
-    Its pages must be clean: call ``settle`` before.
+    Its pages must be clean: call ``sync`` before.
     """
     try:
         DROP.write_text("1")

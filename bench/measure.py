@@ -2,7 +2,7 @@
 
 Strategy: the contenders of a round follow each other in an order that rotates, so that no one is always first. Round 0
 warms up (imports, page cache, compilers), is checked for equality, and does not count. Before every measurement what
-the last one left is freed and the disk is idle (cache.py). What was loaded is freed before the next one loads.
+the last one left is freed and on the disk (cache.py). What was loaded is freed before the next one loads.
 """
 
 import os
@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from bench.cache import chill, settle
+from bench.cache import chill, settle, sync
 from bench.contender import Contender
 from bench.figures import Result
 from bench.rows import Row
@@ -55,13 +55,14 @@ def put_files(contenders: list[Contender], home: str, ready: dict[str, Any]) -> 
         path = os.path.join(home, contender.stem)
         if not os.path.exists(path):
             contender.save(path, ready[contender.name])
+            sync(path)
 
 
 def saving(row: Row, contender: Contender, home: str, state: Any, ready: Any, turn: int, result: Result) -> float:
     path = os.path.join(home, contender.stem)
     if row.over and turn == 0:
         contender.save(path, ready)
-    settle()
+    settle(home)
     seconds, _ = timed(contender, lambda: contender.save(path, ready))
     if turn == 0:
         loaded = contender.load(path)

@@ -6,6 +6,7 @@ shared memory. Pages of a mapped file (``RssFile``) are the page cache, which th
 they are not counted. So every MiB of a mapped load is beyond the model; only libraries that map take part in that row.
 """
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -26,14 +27,15 @@ def measure(row: Row, rounds: int, folder: str | None, scale: float) -> Result:
         if reason := contender.missing():
             result.notes.append(reason)
             continue
-        with tempfile.TemporaryDirectory(dir=folder, prefix="holdfast-bench-") as home:
-            path = str(Path(home) / contender.stem)
-            if row.name == "memory-load":
-                one(row, contender, path, scale, "save")
-            for turn in range(rounds):
-                progress(f"{row.name}: round {turn + 1} of {rounds}, {contender.name}")
-                figure = one(row, contender, path, scale, row.name.removeprefix("memory-"))
-                result.figures.setdefault(contender.name, []).append(figure / MIB)
+        what = row.name.removeprefix("memory-")
+        for turn in range(rounds):
+            progress(f"{row.name}: round {turn + 1} of {rounds}, {contender.name}")
+            with tempfile.TemporaryDirectory(dir=folder, prefix="holdfast-bench-") as home:
+                path = os.path.join(home, contender.stem)
+                if what == "load":
+                    one(row, contender, path, scale, "save")
+                peak = one(row, contender, path, scale, what)
+            result.figures.setdefault(contender.name, []).append(peak / MIB)
     result.notes.append("anonymous and shared memory (RssAnon + RssShmem); mapped file pages are page cache")
     return result
 
@@ -84,8 +86,9 @@ def child(name: str, contender: str, path: str, scale: str, what: str) -> None:
 def rehearse(chosen: Contender, path: str) -> None:
     """A tiny save and load, so that imports and pools of threads are there before the start."""
     tiny = ROWS["save"].state(0.001)
-    chosen.save(path + ".tiny", chosen.prepare(tiny))
-    chosen.load(path + ".tiny")
+    with tempfile.TemporaryDirectory(dir=os.path.dirname(path)) as home:
+        chosen.save(os.path.join(home, "tiny"), chosen.prepare(tiny))
+        chosen.load(os.path.join(home, "tiny"))
 
 
 if __name__ == "__main__":

@@ -10,10 +10,12 @@ import pickle
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from operator import eq
 from pathlib import Path
 from typing import Any
 
 import holdfast
+from bench.cache import sync, sync_name
 from bench.contender import Contender
 from bench.states import State, equal, numpy_of, state_dicts, touch
 
@@ -226,11 +228,8 @@ def synced(save: Save) -> Save:
 
     def durably(path: str, state: Any) -> None:
         save(path, state)
-        made = [*Path(path).rglob("*"), Path(path)] if os.path.isdir(path) else [Path(path)]
-        for target in [*made, Path(path).parent]:
-            descriptor = os.open(target, os.O_RDONLY)
-            os.fsync(descriptor)
-            os.close(descriptor)
+        sync(path)
+        sync_name(path)
 
     return durably
 
@@ -279,4 +278,4 @@ numpy_ = Contender("numpy.savez", save_npz, load_npz)
 joblib_ = Contender("joblib", save_joblib, load_joblib, needs=("joblib",))
 h5py_ = Contender("h5py", save_h5, load_h5, needs=("h5py",))
 pickle_ = Contender("pickle", save_pickle, load_pickle)
-pymongo = Contender("pymongo", save_pymongo, load_pymongo, needs=("bson",))
+pymongo = Contender("pymongo", save_pymongo, load_pymongo, needs=("bson",), same=eq)  # large ints are an Int64

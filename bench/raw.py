@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.cache import sync_name
 from bench.contender import Contender
 from bench.states import State
 
@@ -37,9 +38,7 @@ def write(path: str, buffer: memoryview) -> None:
     in_threads(WRITERS, len(buffer), lambda start, end: written(descriptor, buffer[start:end], start))
     os.fsync(descriptor)
     os.close(descriptor)
-    folder = os.open(os.path.dirname(path), os.O_RDONLY)
-    os.fsync(folder)
-    os.close(folder)
+    sync_name(path)
 
 
 def read(path: str) -> dict[str, Any]:
