@@ -5,6 +5,7 @@ import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from bench import growth
@@ -29,28 +30,31 @@ def main(words: list[str]) -> int:
     if arguments.rows == ["growth"]:
         growth.report(growth.measure(arguments.folder, arguments.scale), command, machine, arguments.write)
         return 0
-    results, failed = measured(arguments.rows or list(ROWS), arguments.rounds, arguments.scale, arguments.folder)
+    results, failed = [], []
+    for result in measured(arguments.rows or list(ROWS), arguments):
+        if isinstance(result, str):
+            failed.append(result)
+            continue
+        results.append(result)
+        if arguments.write:  # after every row: what was measured is kept when the run is ended early
+            write(Run(results, command, arguments.rounds, machine, time.monotonic() - start), arguments.write)
     show(results)
-    if arguments.write:
-        write(Run(results, command, arguments.rounds, machine, time.monotonic() - start), arguments.write)
     for row in failed:
         print(f"{row}: not measured, see above", file=sys.stderr)
     return 1 if failed else 0
 
 
-def measured(rows: list[str], rounds: int, scale: float, folder: str | None) -> tuple[list[Result], list[str]]:
-    """The results, and the names of the rows that failed."""
-    results, failed = [], []
+def measured(rows: list[str], arguments: argparse.Namespace) -> Iterator[Result | str]:
+    """Each row's result, or its name if it failed."""
     for count, row in enumerate(rows, 1):
         start = time.monotonic()
         print(f"[{count}/{len(rows)}] {row}: {ROWS[row].title}", file=sys.stderr, flush=True)
         try:
-            results.append(apart(row, rounds, scale, folder))
+            yield apart(row, arguments.rounds, arguments.scale, arguments.folder)
         except subprocess.CalledProcessError:
-            failed.append(row)
+            yield row
         clear = "\r\x1b[K" if sys.stderr.isatty() else ""
         print(f"{clear}    {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
-    return results, failed
 
 
 def understood(words: list[str]) -> argparse.Namespace:

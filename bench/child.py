@@ -9,7 +9,9 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
+from statistics import median
 
 from bench import imports, measure, memory
 from bench.figures import Result
@@ -21,11 +23,19 @@ Means = Callable[[Row, int, str | None, float], Result]
 
 
 def stall(row: Row, rounds: int, folder: str | None, scale: float) -> Result:
-    try:
-        from bench import stall as stalled
-    except ImportError:
+    """The seconds that the training loop is held; see stall.py, which has its own states and ways."""
+    if find_spec("bench.stall") is None:
         return Result(row.name, notes=["bench/stall.py is not there: left out"])
-    return Result(row.name, stalled.measure(rounds=rounds, folder=folder, scale=scale))
+    if scale < 1:
+        return Result(row.name, notes=["has only its full size: left out"])
+    from bench import stall as stalled
+
+    found = stalled.measure("many" if row.name.endswith("many") else "large", rounds, folder)
+    result = Result(row.name, {way: held.step for way, held in found.items()})
+    for way, held in found.items():
+        if median(held.next) > 0.001:
+            result.notes.append(f"{way}: an optimiser's step that comes at once waits {median(held.next):.3f} s more")
+    return result
 
 
 MEANS: dict[str, Means] = {

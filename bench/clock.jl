@@ -22,7 +22,7 @@ end
 state = Dict{Symbol,Any}()
 
 for line in eachline(stdin)
-    command, path = split(line, ' '; limit = 2)
+    command, path = String.(split(line, ' '; limit = 2))
     seconds = 0.0
     if command == "arrays"
         global state = arrays(path)

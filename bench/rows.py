@@ -72,6 +72,15 @@ MODEL_AS_DICTIONARIES = Contender(
 )
 VALUES = (peers.holdfast_, peers.holdfast_unsynced, peers.pickle_)
 
+STALL_GOALS = {"at once": None, "background": 10, "overlap": 50}
+
+
+def stalls(goals: dict[str, float | None]) -> tuple[Goal, ...]:
+    """How many times longer torch.save holds the loop, and async_save to look at."""
+    beside = ((way, peer) for way in goals for peer in ("torch.save", "torch async_save"))
+    return tuple(Goal(f"holdfast, {way}", peer, goals[way] if peer == "torch.save" else None) for way, peer in beside)
+
+
 TABLE = (
     Row(
         "save",
@@ -277,7 +286,13 @@ TABLE = (
         )
     ),
     Row("import", "import the library, nothing else imported", "import"),
-    Row("stall", "a training step held up by a save of 1 GiB", "stall"),
+    Row("stall", "a training step held up by a save of 1 GiB", "stall", goals=stalls(STALL_GOALS)),
+    Row(
+        "stall-many",
+        "a training step held up by a save of 7,600 small tensors",
+        "stall",
+        goals=stalls(dict.fromkeys(STALL_GOALS)),
+    ),
 )
 
 ROWS = {row.name: row for row in TABLE}

@@ -1,6 +1,7 @@
 """Every row runs at a tiny size, and its figures mean what the table says, so that the bench never rots."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -25,6 +26,8 @@ def unsettled(monkeypatch):
 @pytest.mark.parametrize("name", rows.ROWS)
 def test_every_row_runs(name, tmp_path):
     row = rows.ROWS[name]
+    if row.how == "memory":  # a few processes for each contender
+        row = replace(row, contenders=row.contenders[:2])
     result = MEANS[row.how](row, 1, str(tmp_path), TINY)
     assert result.row == name
     for contender, figures in result.figures.items():
@@ -36,7 +39,7 @@ def test_every_row_runs(name, tmp_path):
 
 
 def test_goals_and_limits_name_contenders_of_their_row():
-    for row in rows.TABLE:
+    for row in (row for row in rows.TABLE if row.contenders):
         names = {each.name for each in row.contenders}
         assert {goal.ours for goal in row.goals} | {goal.peer for goal in row.goals} <= names
         assert {limit.ours for limit in row.limits} <= names
