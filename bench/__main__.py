@@ -17,6 +17,8 @@ from bench.rows import ROWS
 
 HERE = Path(__file__).parent
 
+FAILED = "not measured: it failed, and said why on the terminal"
+
 
 def main(words: list[str]) -> int:
     arguments = understood(words)
@@ -30,29 +32,24 @@ def main(words: list[str]) -> int:
     if arguments.rows == ["growth"]:
         growth.report(growth.measure(arguments.folder, arguments.scale), command, machine, arguments.write)
         return 0
-    results, failed = [], []
+    results: list[Result] = []
     for result in measured(arguments.rows or list(ROWS), arguments):
-        if isinstance(result, str):
-            failed.append(result)
-            continue
         results.append(result)
         if arguments.write:  # after every row: what was measured is kept when the run is ended early
             write(Run(results, command, arguments.rounds, machine, time.monotonic() - start), arguments.write)
     show(results)
-    for row in failed:
-        print(f"{row}: not measured, see above", file=sys.stderr)
-    return 1 if failed else 0
+    return 1 if any(FAILED in result.notes for result in results) else 0
 
 
-def measured(rows: list[str], arguments: argparse.Namespace) -> Iterator[Result | str]:
-    """Each row's result, or its name if it failed."""
+def measured(rows: list[str], arguments: argparse.Namespace) -> Iterator[Result]:
+    """Each row's result; a row that fails has said why on the terminal, and the others go on."""
     for count, row in enumerate(rows, 1):
         start = time.monotonic()
         print(f"[{count}/{len(rows)}] {row}: {ROWS[row].title}", file=sys.stderr, flush=True)
         try:
             yield apart(row, arguments.rounds, arguments.scale, arguments.folder)
         except subprocess.CalledProcessError:
-            yield row
+            yield Result(row, notes=[FAILED])
         clear = "\r\x1b[K" if sys.stderr.isatty() else ""
         print(f"{clear}    {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
 

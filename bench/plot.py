@@ -11,6 +11,7 @@ mpl.use("svg")
 from matplotlib import pyplot
 
 from bench.figures import Line
+from bench.peers import OURS, UNSYNCED
 
 MET, MISSED, SHOWN = "#1b7f3b", "#c0392b", "#7f8c8d"
 COLOURS = {"met": MET, "missed": MISSED, "": SHOWN}
@@ -44,7 +45,9 @@ def draw_ratios(lines: list[Line], path: Path) -> None:
 
 
 def label(line: Line) -> str:
-    return f"{line.row}: {line.peer}" + ("" if line.ours == "holdfast" else " (both no fsync)")
+    """Who is compared, and which of ours where that is not the plain call."""
+    alike = {OURS: "", UNSYNCED: " (both no fsync)"}
+    return f"{line.row}: {line.peer}{alike.get(line.ours, f' / {line.ours}')}"
 
 
 def draw_growth(series: dict[str, dict[str, list[tuple[float, float]]]], path: Path) -> None:

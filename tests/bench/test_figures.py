@@ -1,6 +1,7 @@
 """What figures mean: ratios within a round, their median, met and missed; and the report and plots made of them."""
 
 import doctest
+import subprocess
 
 import pytest
 
@@ -113,6 +114,20 @@ def test_the_command_writes_what_it_measured(tmp_path, capsys):
     assert main(words) == 0
     assert "load-ints" in capsys.readouterr().out
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"results.md", "results.svg"}
+
+
+def test_a_row_that_fails_is_reported_and_the_others_go_on(tmp_path, monkeypatch, capsys):
+    def fails(row, *wishes):
+        if row == "import":
+            raise subprocess.CalledProcessError(1, row)
+        return RESULT
+
+    monkeypatch.setattr("bench.__main__.apart", fails)
+    assert main(["import", "load-ints", "--write", str(tmp_path)]) == 1
+    assert "import: not measured" in capsys.readouterr().out
+    text = (tmp_path / "results.md").read_text()
+    assert "Not measured: it failed" in text
+    assert "| holdfast | 2.00 s | pickle |" in text
 
 
 @pytest.mark.parametrize("module", [figures, measure, report])
