@@ -98,7 +98,7 @@ def spread(figures: tuple[float, ...] | list[float]) -> str:
 def exponents(sizes: list[float], seconds: list[float]) -> list[float]:
     """How time grows from each size to the next, as the exponent of the size: 1 is linear, 2 is quadratic.
 
-    >>> exponents([1, 10, 100], [1, 10, 10_000])
+    >>> [round(each, 6) for each in exponents([1, 10, 100], [1, 10, 10_000])]
     [1.0, 3.0]
     """
     pairs = zip(pairwise(sizes), pairwise(seconds), strict=True)
