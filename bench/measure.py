@@ -26,7 +26,8 @@ def measure(row: Row, rounds: int, folder: str | None, scale: float) -> Result:
     contenders = [each for each in row.contenders if not absent[each.name]]
     result.notes += [reason for reason in absent.values() if reason]
     state = row.state(scale)
-    ready = {each.name: each.prepare(state) for each in contenders}
+    prepared = {prepare: prepare(state) for prepare in dict.fromkeys(each.prepare for each in contenders)}
+    ready = {each.name: prepared[each.prepare] for each in contenders}
     result.figures = {each.name: [] for each in contenders}
     run = saving if row.how == "save" else loading
     with tempfile.TemporaryDirectory(dir=folder, prefix="holdfast-bench-") as home:

@@ -117,6 +117,7 @@ TABLE = (
             peers.safetensors_synced,
             peers.torch_synced,
             raw.raw,
+            raw.raw_staged,
             peers.dcp,
             peers.dcp_async,
             peers.orbax,
