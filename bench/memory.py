@@ -22,20 +22,19 @@ MIB = 1 << 20
 
 
 def measure(row: Row, rounds: int, folder: str | None, scale: float) -> Result:
+    """Once, whatever ``rounds`` says: the code decides a peak, not the machine's mood."""
     result = Result(row.name)
     for contender in row.contenders:
         if reason := contender.missing():
             result.notes.append(reason)
             continue
         what = row.name.removeprefix("memory-")
-        for turn in range(rounds):
-            progress(f"{row.name}: round {turn + 1} of {rounds}, {contender.name}")
-            with tempfile.TemporaryDirectory(dir=folder, prefix="holdfast-bench-") as home:
-                path = os.path.join(home, contender.stem)
-                if what == "load":
-                    one(row, contender, path, scale, "save")
-                peak = one(row, contender, path, scale, what)
-            result.figures.setdefault(contender.name, []).append(peak / MIB)
+        progress(f"{row.name}: {contender.name}")
+        with tempfile.TemporaryDirectory(dir=folder, prefix="holdfast-bench-") as home:
+            path = os.path.join(home, contender.stem)
+            if what == "load":
+                one(row, contender, path, scale, "save")
+            result.figures[contender.name] = [one(row, contender, path, scale, what) / MIB]
     result.notes.append("anonymous and shared memory (RssAnon + RssShmem); mapped file pages are page cache")
     return result
 
