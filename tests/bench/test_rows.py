@@ -22,7 +22,7 @@ def unsettled(monkeypatch):
     monkeypatch.setattr(measure, "chill", lambda path: "nothing")
 
 
-@pytest.mark.filterwarnings("default")  # those of the peers are theirs
+@pytest.mark.filterwarnings("default", "ignore:torch.distributed is disabled")  # warnings of the peers are theirs
 @pytest.mark.parametrize("name", rows.ROWS)
 def test_every_row_runs(name, tmp_path):
     row = rows.ROWS[name]
