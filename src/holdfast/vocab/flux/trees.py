@@ -17,11 +17,11 @@ from holdfast.flux.optimise import FluxOptimiser, Optimiser
 from holdfast.flux.parameters import params
 from holdfast.julia.values import NamedTuple, Struct
 from holdfast.vocab.flux.arrays import lift_struct
-from holdfast.vocab.flux.kept_trees import KEPT, LEAF, TREE, KeptTree, fresh, is_leaf, leaf_state, leaves, lift_kept
+from holdfast.vocab.flux.kept_trees import KEPT, LEAF, KeptTree, fresh, is_leaf, leaf_state, leaves, lift_kept
 from holdfast.vocab.flux.layouts import BY_LAYER
 from holdfast.vocab.flux.lowering import layer_type
 from holdfast.vocab.flux.optimiser_layouts import BY_KIND
-from holdfast.vocab.flux.optimisers import kept_value, lower_optimiser
+from holdfast.vocab.flux.optimisers import TREE, kept_value, lower_optimiser
 from holdfast.vocab.flux.types import julia_type, type_of
 
 NAMES: Final = {
