@@ -14,6 +14,7 @@ params.py           ``Flux.params(model)``
 trees.py            ``Flux.setup(rule, model)``, joined with its model
 kept_trees.py       the tree that an optimiser came from and goes back into
 today.py            a model in the layouts of another Flux
+unrolled.py         Recur as the recurrent layers of 0.15 and later
 tracked.py          tensors as what they came in
 types.py            the Julia types of what stands in a struct
 """
