@@ -150,7 +150,7 @@ class Describer(Nodes):
         if node.get("python") == "bytearray":
             return Seen("bytearray", nbytes=seen.nbytes)
         if isinstance(node.get("dtype"), str | list):
-            seen.dtype = _dtype_text(node["dtype"])
+            seen.dtype = node["dtype"] if isinstance(node["dtype"], str) else str(dtype_from(node["dtype"]))
         if "shape" in node:
             seen.shape = tuple(int(n) for n in self.items(node["shape"]))
         elif seen.shape is not None and (id(node) in self.turned or is_turned(node.get("attributes"))):
@@ -386,10 +386,6 @@ def type_text(value: Any) -> str:
         if cls.__module__ in ("builtins", "holdfast.julia.values")
         else f"{cls.__module__}.{cls.__qualname__}"
     )
-
-
-def _dtype_text(description: Any) -> str:
-    return description if isinstance(description, str) else str(dtype_from(description))
 
 
 def _plain(node: Any) -> Seen:
