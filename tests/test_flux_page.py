@@ -26,6 +26,12 @@ def test_the_tables_are_up_to_date(tables):
     assert new == PAGE, f"run scripts/docs; from here on:\n{differs[:1]}"
 
 
+def test_the_names_of_fields_are_up_to_date(tables):
+    old = tables.FIELDS.read_text(encoding="utf-8")
+    assert tables.fields_module(old) == old, "run scripts/docs"
+    assert tables.fields_module(old.replace("padding_idx", "padding")) == old
+
+
 @pytest.mark.parametrize(("old", "new"), [("`Dense`", "`Sparse`"), ("<!-- layers -->\n", "<!-- layers -->\nmore\n")])
 def test_another_table_is_seen(tables, old, new):
     assert tables.up_to_date(PAGE.replace(old, new)) == PAGE

@@ -76,7 +76,10 @@ class File:
 
     def lift(self, audited: Audited, names: Sequence[str], vocabulary: Vocabulary, options: Options) -> dict[str, Any]:
         with self._named():
-            return lift(audited, names, vocabulary, options)
+            values = lift(audited, names, vocabulary, options)
+            for step in options.after:
+                step(values)
+        return values
 
     def verify_frame(self) -> None:
         """Raises ChecksumError when any byte outside the arrays has changed."""
