@@ -5,13 +5,16 @@ before or within a step, or comes to the end and gives what it ended with. One p
 seconds, and forks for each life.
 """
 
+import contextlib
 import json
 import os
 import random
 import sys
+import tempfile
 import traceback
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +25,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from exact_jobs import Life, bits, leaves
 from holdfast.checkpoint import Series, resumable
-from holdfast.checkpoint.provenance import provenance
-from holdfast.vocab import vocabulary
+from holdfast.checkpoint import random as generators
 
 STEPS = 6
 """Of every run: two epochs of three batches."""
@@ -61,7 +63,9 @@ def loss_of(model: nn.Module, x: Tensor) -> Tensor:
 
 def ended(life: Life, **states: Any) -> dict[str, Any]:
     """The bits of everything, the losses, and the next numbers."""
-    found: dict[str, Any] = {name: {path: bits(value) for path, value in leaves(state, "")} for name, state in states.items()}
+    found: dict[str, Any] = {
+        name: {path: bits(value) for path, value in leaves(state, "")} for name, state in states.items()
+    }
     found["losses"] = {str(step): bits(loss) for step, loss in life.losses.items()}
     found["next"] = [random.random(), float(np.random.rand()), float(torch.rand(()))]
     return found
@@ -76,13 +80,14 @@ def lightning_run(
     validate: bool = False,
     every_epoch: bool = False,
     forget: str = "",
-    checkpoint_options: dict[str, Any] | None = None,
+    every_batch: bool = False,
     **options: Any,
 ) -> Run:
-    """A run of Lightning's Trainer, saved after every step, or every epoch."""
+    """A run of Lightning's Trainer, saved after every update, every batch or every epoch; ``forget``: a part to lose."""
 
     def run(folder: str, life: Life) -> dict[str, Any]:
         from lightning.pytorch import LightningModule, Trainer
+        from lightning.pytorch.callbacks import Checkpoint
 
         from holdfast.integrations.lightning import ExactResume, HoldfastIO, ModelCheckpoint
 
@@ -108,16 +113,32 @@ def lightning_run(
                 schedule = torch.optim.lr_scheduler.StepLR(opt, 2, 0.5)
                 return {"optimizer": opt, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
+        class Forgetting(ExactResume):
+            def on_load_checkpoint(self, trainer: Any, module: Any, checkpoint: dict[str, Any]) -> None:
+                super().on_load_checkpoint(trainer, module, checkpoint)
+                entry = dict(self._saved or {})
+                nothing = {
+                    "random": generators.capture(),
+                    "gradients": {},
+                    "loaders": [data.state_dict()],
+                    "place": "within",
+                }
+                entry.update({name: value for name, value in nothing.items() if name == forget})
+                self._saved = entry
+
+        class EveryBatch(Checkpoint):
+            def on_train_batch_end(self, trainer: Any, *given: Any) -> None:
+                trainer.save_checkpoint(last)
+
         when: dict[str, Any] = {"every_n_epochs": 1} if every_epoch else {"every_n_train_steps": 1}
-        keeper = ModelCheckpoint(dirpath=folder, save_last=True, save_top_k=1, **when, **(checkpoint_options or {}))
-        callbacks = [ExactResume(), keeper] if forget != "callback" else [keeper]
-        model, data = Net(), loader()
+        keeper = ModelCheckpoint(dirpath=folder, save_last=True, save_top_k=1, **when)
+        callbacks = [Forgetting() if forget else ExactResume(), EveryBatch() if every_batch else keeper]
+        model, data, last = Net(), loader(), os.path.join(folder, "last.bson")
         given = {"max_epochs": 2} | options
         trainer = Trainer(
             accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False,
             plugins=[HoldfastIO()], callbacks=callbacks, num_sanity_val_steps=0, **given,
         )  # fmt: skip
-        last = os.path.join(folder, "last.bson")
         validation = DataLoader(Noisy(), batch_size=4) if validate else None
         trainer.fit(model, data, validation, ckpt_path=last if os.path.exists(last) else None)
         states = {"model": model.state_dict(), "opt": trainer.optimizers[0].state_dict()}
@@ -155,8 +176,8 @@ class Words(Dataset):
         return {"input_ids": torch.tensor(words), "labels": int(words[0]) % 2}
 
 
-def transformers_run(evaluate: bool = False, **options: Any) -> Run:
-    """A tiny BERT, saved after every update."""
+def transformers_run(forget: str = "", **options: Any) -> Run:
+    """A tiny BERT, saved after every update; ``forget``: a part of the state to lose."""
 
     def run(folder: str, life: Life) -> dict[str, Any]:
         import transformers
@@ -176,13 +197,25 @@ def transformers_run(evaluate: bool = False, **options: Any) -> Run:
                 life.in_the_middle_of(step)
                 return loss
 
+        class Forgetting(SeriesCallback):
+            def on_step_begin(self, *given: Any, **more: Any) -> None:
+                if forget == "random" and self._random is not None:
+                    self._random = generators.capture()
+                super().on_step_begin(*given, **more)
+
+            def resume_from(self, trainer: Any) -> str | None:
+                found = super().resume_from(trainer)
+                if forget == "trainer":
+                    self._counts.trainer = lambda: None
+                return found
+
         given = {"per_device_train_batch_size": 4, "num_train_epochs": 2, "logging_steps": 2} | options
         args = transformers.TrainingArguments(
             folder + "-trainer", learning_rate=0.01, lr_scheduler_type="cosine", save_strategy="no",
             report_to=[], use_cpu=True, disable_tqdm=True, seed=5, **given,
         )  # fmt: skip
-        with Series(folder, every_steps=1, keep_last=2) as series:
-            keeper = SeriesCallback(series)
+        with Series(folder, every_steps=1, keep_last=2, background=not forget) as series:
+            keeper = Forgetting(series)
             trainer = Trainer(model, args, train_dataset=Words(), eval_dataset=Words(), callbacks=[keeper])
             trainer.train(resume_from_checkpoint=keeper.resume_from(trainer))
         log = [{name: value for name, value in line.items() if "runtime" not in name and "second" not in name}
@@ -197,7 +230,7 @@ def transformers_run(evaluate: bool = False, **options: Any) -> Run:
 # -- Accelerate -------------------------------------------------------------------------------------------------------
 
 
-def accelerate_run(way: str) -> Run:
+def accelerate_run(way: str, forget: str = "") -> Run:
     """A loop with Accelerate, saved after every step by its hooks, in one file, or by a Series."""
 
     def run(folder: str, life: Life) -> dict[str, Any]:
@@ -220,6 +253,8 @@ def accelerate_run(way: str) -> Run:
             progress["step"] = series.resume().step
         else:
             files = register(accelerator, data=data, progress=progress)
+            if forget:
+                files.objects.pop(forget)
             if places:
                 (accelerator.load_state if way == "hooks" else files.load)(places[-1])
         for step in range(progress["step"], STEPS):
@@ -238,7 +273,9 @@ def accelerate_run(way: str) -> Run:
                 (accelerator.save_state if way == "hooks" else files.save)(Path(folder, str(step)))
         if series is not None:
             series.close()
-        return ended(life, model=model.state_dict(), opt=opt.state_dict(), schedule=schedule.state_dict(), after=progress)
+        return ended(
+            life, model=model.state_dict(), opt=opt.state_dict(), schedule=schedule.state_dict(), after=progress
+        )
 
     return run
 
@@ -246,22 +283,33 @@ def accelerate_run(way: str) -> Run:
 RUNS: dict[str, dict[str, Run]] = {
     "transformers": {
         "transformers": transformers_run(),
+        "transformers_without_random": transformers_run(forget="random"),
+        "transformers_without_trainer": transformers_run(forget="trainer"),
         "transformers_evaluation": transformers_run(eval_strategy="steps", eval_steps=1),
         "transformers_accumulation": transformers_run(gradient_accumulation_steps=2, num_train_epochs=3),
     },
-    "accelerate": {f"accelerate_{way}": accelerate_run(way) for way in ("hooks", "one_file", "series")},
+    "accelerate": {f"accelerate_{way}": accelerate_run(way) for way in ("hooks", "one_file", "series")}
+    | {"accelerate_without_data": accelerate_run("one_file", "data")},
     "lightning": {
         "lightning": lightning_run(shuffled),
         "lightning_steps": lightning_run(shuffled, max_epochs=-1, max_steps=STEPS),
         "lightning_validation": lightning_run(shuffled, validate=True),
         "lightning_validation_within": lightning_run(shuffled, validate=True, val_check_interval=2),
         "lightning_accumulation": lightning_run(shuffled, accumulate_grad_batches=2),
+        "lightning_within_accumulation": lightning_run(shuffled, every_batch=True, accumulate_grad_batches=2),
+        "lightning_workers": lightning_run(partial(shuffled, workers=2)),
         "lightning_stateful": lightning_run(stateful),
         "lightning_limited": lightning_run(shuffled, limit_train_batches=2, max_epochs=3),
         "lightning_epochs": lightning_run(shuffled, every_epoch=True),
         "lightning_epochs_plain": lightning_run(plain, every_epoch=True),
         "lightning_epochs_stateful": lightning_run(stateful, every_epoch=True),
         "lightning_epochs_validation": lightning_run(plain, every_epoch=True, validate=True),
+        **{
+            f"lightning_without_{part}": lightning_run(shuffled, forget=part) for part in ("random", "loaders", "place")
+        },
+        "lightning_without_gradients": lightning_run(
+            shuffled, every_batch=True, accumulate_grad_batches=2, forget="gradients"
+        ),
     },
 }
 """Trainer -> name -> run."""
@@ -274,9 +322,8 @@ def serve(trainer: str) -> None:
     """Read lives from the standard input, a line of JSON each; answer each with how it ended."""
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    __import__(f"holdfast.integrations.{trainer}")
-    vocabulary().of_value(net())
-    provenance()
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(sys.stderr):
+        live(next(iter(RUNS[trainer].values())), folder)  # imports what is imported late
     for line in sys.stdin:
         wish = json.loads(line)
         process = os.fork()

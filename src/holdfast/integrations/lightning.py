@@ -13,7 +13,7 @@ import contextlib
 import io
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import import_module
 from typing import Any, Final, TypeVar
 
@@ -36,22 +36,26 @@ Path = str | os.PathLike[str]
 Module = TypeVar("Module")
 
 
-def _lightning() -> tuple[Any, Any]:
+def _lightning() -> tuple[Any, ...]:
     """The package as the program calls it: classes of ``lightning`` and ``pytorch_lightning`` are not the same."""
     names = [("lightning.pytorch", "lightning.fabric"), ("pytorch_lightning", "lightning_fabric")]
     for pytorch, fabric in sorted(names, key=lambda pair: pair[0] not in sys.modules):
         with contextlib.suppress(ModuleNotFoundError):
-            return import_module(f"{pytorch}.callbacks"), import_module(f"{fabric}.plugins")
+            modules = f"{pytorch}.callbacks", f"{fabric}.plugins", f"{fabric}.utilities.data"
+            return tuple(map(import_module, modules))
     raise MissingError("holdfast.integrations.lightning", "holdfast[lightning]")
 
 
-_callbacks, _plugins = _lightning()
+_callbacks, _plugins, _data = _lightning()
+CheckpointIO: Any = _plugins.CheckpointIO
+Callback: Any = _callbacks.Callback
+TheirCheckpoint: Any = _callbacks.ModelCheckpoint
 
 
 # -- files ------------------------------------------------------------------------------------------------------------
 
 
-class HoldfastIO(_plugins.CheckpointIO):
+class HoldfastIO(CheckpointIO):
     """Lightning's checkpoints as our files: ``Trainer(plugins=[HoldfastIO()])``, or ``Fabric`` likewise.
 
     classes  classes of yours that a checkpoint may hold, in hyper-parameters say, as for ``load``
@@ -68,7 +72,7 @@ class HoldfastIO(_plugins.CheckpointIO):
     """
 
     def __init__(self, classes: api.Classes = (), *, mmap: bool = True) -> None:
-        self.classes = classes
+        self.classes = _allowed(classes)
         self.mmap = mmap
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Path, storage_options: Any = None) -> None:
@@ -83,9 +87,7 @@ class HoldfastIO(_plugins.CheckpointIO):
         make_folder(os.path.dirname(os.path.abspath(place)))
         api.save(place, _without_omegaconf(checkpoint))
 
-    def load_checkpoint(
-        self, path: Path, map_location: Any = None, weights_only: bool | None = None
-    ) -> dict[str, Any]:
+    def load_checkpoint(self, path: Path, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
         """The checkpoint, every checksum of which is compared.
 
         map_location  where tensors go: a device, its name, or what ``torch.load`` takes; the CPU by default, from where
@@ -111,7 +113,7 @@ class HoldfastIO(_plugins.CheckpointIO):
                 folder.sync()
 
 
-class ModelCheckpoint(_callbacks.ModelCheckpoint):
+class ModelCheckpoint(TheirCheckpoint):
     """Lightning's own ``ModelCheckpoint``, whose files end in ``.bson``."""
 
     FILE_EXTENSION = ".bson"
@@ -152,43 +154,74 @@ def _device(map_location: Any) -> str:
     return "cpu" if map_location is None else str(map_location)
 
 
-# -- hyper-parameters of OmegaConf ------------------------------------------------------------------------------------
+# -- hyper-parameters: classes of libraries ----------------------------------------------------------------------------
 
+DICTIONARIES: Final = [
+    f"{package}.utilities.data.AttributeDict" for package in ("lightning.fabric", "lightning_fabric")
+]
 TYPE: Final = "hparams_type"
-"""Where Lightning keeps the class of hyper-parameters; we keep its name."""
-MARK: Final = "omegaconf"
+"""Where Lightning keeps the class of OmegaConf's hyper-parameters; we keep its name, for a file names no class of theirs."""
+MARK: Final = "omegaconf.OmegaConf"
+"""The one key of a dictionary in which a container of OmegaConf's stands."""
+CONTAINERS: Final = ("DictConfig", "ListConfig")
+
+
+def _allowed(classes: api.Classes) -> dict[str, type]:
+    """``classes`` by name, and Lightning's own dictionary."""
+    theirs = (
+        classes if isinstance(classes, Mapping) else {f"{one.__module__}.{one.__qualname__}": one for one in classes}
+    )
+    return {**dict.fromkeys(DICTIONARIES, _data.AttributeDict), **theirs}
 
 
 def _without_omegaconf(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     """``checkpoint`` with plain containers in place of OmegaConf's, interpolations as they were written."""
-    omegaconf = sys.modules.get("omegaconf")
-    if omegaconf is None:
+    conf: Any = sys.modules.get("omegaconf")
+    if conf is None:
         return dict(checkpoint)
-    conf: Any = omegaconf
-    plain = {
-        name: {MARK: conf.OmegaConf.to_container(value)} if isinstance(value, conf.Container) else value
-        for name, value in checkpoint.items()
-    }
-    return {name: value.__name__ if name == TYPE and isinstance(value, type) else value for name, value in plain.items()}
+
+    def plain(value: Any) -> Any:
+        return {MARK: conf.OmegaConf.to_container(value)} if isinstance(value, conf.Container) else value
+
+    changed: dict[str, Any] = _changed(dict(checkpoint), plain)
+    if isinstance(changed.get(TYPE), type):
+        changed[TYPE] = changed[TYPE].__name__
+    return changed
 
 
 def _with_omegaconf(checkpoint: dict[str, Any]) -> dict[str, Any]:
-    marked = [name for name, value in checkpoint.items() if isinstance(value, dict) and value.keys() == {MARK}]
-    if not marked:
-        return checkpoint
+    def made(value: Any) -> Any:
+        if type(value) is dict and value.keys() == {MARK}:
+            return _omegaconf().OmegaConf.create(value[MARK])
+        return value
+
+    changed: dict[str, Any] = _changed(checkpoint, made)
+    if changed.get(TYPE) in CONTAINERS:
+        changed[TYPE] = getattr(_omegaconf(), changed[TYPE])
+    return changed
+
+
+def _omegaconf() -> Any:
     try:
-        conf: Any = import_module("omegaconf")
+        return import_module("omegaconf")
     except ModuleNotFoundError:
         raise MissingError("this checkpoint's hyper-parameters", "omegaconf") from None
-    made = {name: conf.OmegaConf.create(checkpoint[name][MARK]) for name in marked}
-    kinds = {TYPE: getattr(conf, checkpoint[TYPE])} if checkpoint.get(TYPE) in ("DictConfig", "ListConfig") else {}
-    return {**checkpoint, **made, **kinds}
+
+
+def _changed(value: Any, change: Callable[[Any], Any]) -> Any:
+    """``value`` with ``change`` made to it and, where that makes none, to all that is in its plain containers."""
+    new = change(value)
+    if new is not value:
+        return new
+    if type(value) is dict:
+        return {key: _changed(item, change) for key, item in value.items()}
+    return type(value)(_changed(item, change) for item in value) if type(value) in (list, tuple) else value
 
 
 # -- what Lightning leaves out ----------------------------------------------------------------------------------------
 
 
-class ExactResume(_callbacks.Callback):
+class ExactResume(Callback):
     """Keeps in every checkpoint what makes a resume exact: random numbers, the place in the data, gradients.
 
     Give the Trainer a loader that knows its place (``resumable(loader)``, torchdata's ``StatefulDataLoader``, anything
@@ -207,11 +240,12 @@ class ExactResume(_callbacks.Callback):
     # -- saving ---
 
     def on_save_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:
-        accumulating = trainer.accumulate_grad_batches > 1
+        place = _place(trainer)
+        accumulating = place == WITHIN and _batches(trainer) % trainer.accumulate_grad_batches
         checkpoint[ENTRY] = {
             "version": VERSION,
             "random": random.capture(),
-            "place": _place(trainer),
+            "place": place,
             "loaders": [loader.state_dict() for loader in _loaders(trainer)],
             "gradients": exact.gradients(pl_module) if accumulating else {},
         }
@@ -287,10 +321,14 @@ FRESH, WITHIN, OVER = "fresh", "within", "over"
 
 
 def _place(trainer: Any) -> str:
-    progress = trainer.fit_loop.epoch_loop.batch_progress
-    if progress.is_last_batch:
+    if trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
         return OVER
-    return WITHIN if progress.current.ready else FRESH
+    return WITHIN if _batches(trainer) else FRESH
+
+
+def _batches(trainer: Any) -> int:
+    """The batches of this epoch that were read."""
+    return int(trainer.fit_loop.epoch_loop.batch_progress.current.ready)
 
 
 def _go_to(loader: Any, state: Mapping[str, Any], place: str) -> None:
