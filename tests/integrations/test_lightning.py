@@ -112,13 +112,15 @@ def batches() -> DataLoader[Any]:
     return DataLoader(TensorDataset(torch.arange(24.0).reshape(6, 4)), batch_size=2)
 
 
-def fit(folder: Path, model: Any, *callbacks: Any, io: Any = None, epochs: int = 1, **more: Any) -> Any:
+def fit(
+    folder: Path, model: Any, *callbacks: Any, io: Any = None, epochs: int = 1, data: Any = None, **more: Any
+) -> Any:
     keeper = ModelCheckpoint(dirpath=folder, save_last=True)
     trainer = pl.Trainer(
         max_epochs=epochs, accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False,
         plugins=[io or HoldfastIO()], callbacks=[ExactResume(), keeper, *callbacks],
     )  # fmt: skip
-    trainer.fit(model, batches(), **more)
+    trainer.fit(model, data or batches(), **more)
     return trainer
 
 
@@ -140,16 +142,13 @@ def test_the_file_opens_like_any_other(tmp_path: Path) -> None:
 
 
 def test_the_trainers_other_ways_in(tmp_path: Path) -> None:
-    """``ckpt_path="last"`` and ``"best"``, for training and for prediction."""
-    model = Net()
+    """``ckpt_path="best"`` for prediction, ``"last"`` for training."""
+    model, fresh = Net(), Net()
     trainer = fit(tmp_path, model)
-    again = Net()
-    predicted = fit(tmp_path, again, epochs=2, ckpt_path="last")
-    assert predicted.global_step == 6
-    fresh = Net()
     fresh.predict_step = lambda batch, batch_idx: fresh.inner(batch[0])
     (first, *_) = trainer.predict(fresh, batches(), ckpt_path="best")
     assert torch.equal(first, model.inner(next(iter(batches()))[0]))
+    assert fit(tmp_path, Net(), epochs=2, ckpt_path="last").global_step == 6
 
 
 def test_a_module_from_its_checkpoint(tmp_path: Path) -> None:
@@ -176,13 +175,9 @@ def test_a_damaged_file_is_refused_before_anything_changes(tmp_path: Path, cut: 
 
 
 def test_other_loaders_than_the_checkpoints_are_refused(tmp_path: Path) -> None:
-    trainer = fit(tmp_path, Net())
-    trainer = pl.Trainer(
-        max_epochs=2, accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False,
-        plugins=[HoldfastIO()], callbacks=[ExactResume()], enable_checkpointing=False,
-    )  # fmt: skip
+    fit(tmp_path, Net())
     with pytest.raises(MismatchError, match="0 loaders, and this Trainer has 1"):
-        trainer.fit(Net(), resumable(batches()), ckpt_path=tmp_path / "last.bson")
+        fit(tmp_path, Net(), epochs=2, ckpt_path="last", data=resumable(batches()))
 
 
 SCHEDULERS: dict[str, Callable[[Any], Any]] = {

@@ -41,12 +41,13 @@ def _lightning() -> tuple[Any, ...]:
     names = [("lightning.pytorch", "lightning.fabric"), ("pytorch_lightning", "lightning_fabric")]
     for pytorch, fabric in sorted(names, key=lambda pair: pair[0] not in sys.modules):
         with contextlib.suppress(ModuleNotFoundError):
-            modules = f"{pytorch}.callbacks", f"{fabric}.plugins", f"{fabric}.utilities.data"
+            data, parsing = f"{fabric}.utilities.data", f"{pytorch}.utilities.parsing"
+            modules = f"{pytorch}.callbacks", f"{fabric}.plugins", data, parsing
             return tuple(map(import_module, modules))
     raise MissingError("holdfast.integrations.lightning", "holdfast[lightning]")
 
 
-_callbacks, _plugins, _data = _lightning()
+_callbacks, _plugins, _data, _parsing = _lightning()
 CheckpointIO: Any = _plugins.CheckpointIO
 Callback: Any = _callbacks.Callback
 TheirCheckpoint: Any = _callbacks.ModelCheckpoint
@@ -156,9 +157,13 @@ def _device(map_location: Any) -> str:
 
 # -- hyper-parameters: classes of libraries ----------------------------------------------------------------------------
 
-DICTIONARIES: Final = [
-    f"{package}.utilities.data.AttributeDict" for package in ("lightning.fabric", "lightning_fabric")
-]
+DICTIONARIES: Final = {
+    **dict.fromkeys(
+        ("lightning.pytorch.utilities.parsing", "pytorch_lightning.utilities.parsing"), _parsing.AttributeDict
+    ),
+    **dict.fromkeys(("lightning.fabric.utilities.data", "lightning_fabric.utilities.data"), _data.AttributeDict),
+}
+"""Lightning's dictionaries for hyper-parameters, by the modules that they may have been saved from."""
 TYPE: Final = "hparams_type"
 """Where Lightning keeps the class of OmegaConf's hyper-parameters; we keep its name, for a file names no class of theirs."""
 MARK: Final = "omegaconf.OmegaConf"
@@ -167,11 +172,11 @@ CONTAINERS: Final = ("DictConfig", "ListConfig")
 
 
 def _allowed(classes: api.Classes) -> dict[str, type]:
-    """``classes`` by name, and Lightning's own dictionary."""
+    """``classes`` by name, and Lightning's own dictionaries."""
     theirs = (
         classes if isinstance(classes, Mapping) else {f"{one.__module__}.{one.__qualname__}": one for one in classes}
     )
-    return {**dict.fromkeys(DICTIONARIES, _data.AttributeDict), **theirs}
+    return {**{f"{module}.AttributeDict": one for module, one in DICTIONARIES.items()}, **theirs}
 
 
 def _without_omegaconf(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
