@@ -318,17 +318,20 @@ RUNS: dict[str, dict[str, Run]] = {
 # -- the server -------------------------------------------------------------------------------------------------------
 
 
-def serve(trainer: str) -> None:
+def serve() -> None:
     """Read lives from the standard input, a line of JSON each; answer each with how it ended."""
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(sys.stderr):
-        live(next(iter(RUNS[trainer].values())), folder)  # imports what is imported late
+    warm: set[str] = set()
     for line in sys.stdin:
         wish = json.loads(line)
+        if wish["trainer"] not in warm:
+            warm.add(wish["trainer"])
+            with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(sys.stderr):
+                live(next(iter(RUNS[wish["trainer"]].values())), folder)  # imports what is imported late
         process = os.fork()
         if not process:
-            _one_life(trainer, wish)
+            _one_life(**wish)
         status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
         answer = Path(wish["folder"] + ".json")
         found = json.loads(answer.read_text(encoding="utf-8")) if not status else None
@@ -343,12 +346,12 @@ def live(run: Run, folder: str, kill: int | None = None) -> dict[str, Any]:
     return run(folder, Life(kill, within=kill is not None and kill % 2 == 1))
 
 
-def _one_life(trainer: str, wish: dict[str, Any]) -> None:
+def _one_life(trainer: str, name: str, folder: str, kill: int | None) -> None:
     code = 1
     try:
         os.dup2(2, 1)  # trainers print
-        answer = live(RUNS[trainer][wish["name"]], wish["folder"], wish["kill"])
-        Path(wish["folder"] + ".json").write_text(json.dumps(answer), encoding="utf-8")
+        answer = live(RUNS[trainer][name], folder, kill)
+        Path(folder + ".json").write_text(json.dumps(answer), encoding="utf-8")
         code = 0
     except BaseException:
         traceback.print_exc()

@@ -15,10 +15,10 @@ from runs import environment
 Live = Callable[..., dict[str, Any]]
 
 
-@pytest.fixture(scope="module")
-def server(request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[str]]:
-    """A process that lives lives of the trainer that the module's ``TRAINER`` names."""
-    command = [sys.executable, "-c", f"import trainer_jobs; trainer_jobs.serve({request.module.TRAINER!r})"]
+@pytest.fixture(scope="session")
+def server() -> Iterator[subprocess.Popen[str]]:
+    """A process that lives lives, one at a time."""
+    command = [sys.executable, "-c", "import trainer_jobs; trainer_jobs.serve()"]
     options: dict[str, Any] = {"env": environment() | {"OMP_NUM_THREADS": "1"}, "text": True}
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, **options) as process:
         try:
@@ -28,13 +28,14 @@ def server(request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.fixture
-def live(server: subprocess.Popen[str], tmp_path: Path) -> Live:
-    """One process of a run: ``live(name, folder, kill=3)``; gives how it ended, None when it was killed."""
+def live(request: pytest.FixtureRequest, server: subprocess.Popen[str], tmp_path: Path) -> Live:
+    """One process of a run of the trainer that the test's module names; gives how it ended, None when it was killed."""
 
     def one(name: str, folder: str, kill: int | None = None) -> Any:
         assert server.stdin is not None
         assert server.stdout is not None
-        server.stdin.write(json.dumps({"name": name, "folder": str(tmp_path / folder), "kill": kill}) + "\n")
+        wish = {"trainer": request.module.TRAINER, "name": name, "folder": str(tmp_path / folder), "kill": kill}
+        server.stdin.write(json.dumps(wish) + "\n")
         server.stdin.flush()
         answer = json.loads(server.stdout.readline())
         assert answer["status"] == (0 if kill is None else -signal.SIGKILL), "see the error output"

@@ -2,12 +2,14 @@
 
 import argparse
 import os
+import sys
 import textwrap
 from collections import OrderedDict
 from collections.abc import Callable
 from datetime import timedelta
 from enum import Enum
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -24,6 +26,7 @@ pl = pytest.importorskip("lightning.pytorch", reason="needs lightning: pip insta
 from lightning.pytorch import callbacks as theirs  # noqa: E402
 
 from holdfast.checkpoint import resumable  # noqa: E402
+from holdfast.integrations import lightning as ours  # noqa: E402
 from holdfast.integrations.lightning import (  # noqa: E402
     ExactResume,
     HoldfastIO,
@@ -316,11 +319,14 @@ def test_without_the_package_the_error_says_what_to_install() -> None:
     ]
 
 
-def test_the_other_name_of_the_package() -> None:
-    pytest.importorskip("pytorch_lightning", reason="needs pytorch-lightning")
-    code = (
-        "import pytorch_lightning as pl, holdfast.integrations.lightning as ours; "
-        "pl.Trainer(accelerator='cpu', logger=False, plugins=[ours.HoldfastIO()], callbacks=[ours.ExactResume()])"
-    )
-    found = python(code)
-    assert found.returncode == 0, found.stderr
+def test_the_other_name_of_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that imports ``pytorch_lightning`` gets classes of that: the Trainer of the one refuses the other's."""
+    names = ("callbacks", "utilities", "utilities.parsing")
+    other = {f"pytorch_lightning.{name}": ModuleType(name) for name in names} | {"pytorch_lightning": ModuleType("pl")}
+    names = ("plugins", "utilities", "utilities.data")
+    other |= {f"lightning_fabric.{name}": ModuleType(name) for name in names} | {"lightning_fabric": ModuleType("lf")}
+    assert ours._lightning()[0] is theirs
+    for name, module in other.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.delitem(sys.modules, "lightning.pytorch")
+    assert ours._lightning()[0] is other["pytorch_lightning.callbacks"]

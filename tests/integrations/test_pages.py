@@ -30,6 +30,7 @@ def run(trainer: str, folder: Path, monkeypatch: pytest.MonkeyPatch, *changes: t
 
 
 @pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
+@pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers")
 @pytest.mark.filterwarnings("ignore:.isinstance.treespec, LeafSpec:FutureWarning")
 def test_lightning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = run("Lightning", tmp_path, monkeypatch)

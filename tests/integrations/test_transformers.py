@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from holdfast import ChecksumError, HoldfastError, MismatchError, Series, load, restore, verify
+from holdfast import ChecksumError, HoldfastError, MismatchError, Series, UnsupportedError, load, restore, verify
 from runs import damage
 from trainer_jobs import STEPS
 
@@ -132,18 +133,25 @@ def test_and_goes_on_with_more_epochs(tmp_path: Path) -> None:
 
 
 def test_early_stopping_goes_on(tmp_path: Path) -> None:
-    """Callbacks that keep a state of their own have it in the checkpoint."""
-    stop = transformers.EarlyStoppingCallback(early_stopping_patience=7)
-    with Series(tmp_path / "run", every_steps=1) as series:
-        options = {"eval_strategy": "steps", "eval_steps": 1, "metric_for_best_model": "loss", "learning_rate": 0.0}
-        made, keeper = trainer(tmp_path, series, Net(), **options)
-        made.args.load_best_model_at_end = True
-        made.add_callback(stop)
-        made.train(resume_from_checkpoint=keeper.resume_from(made))
-    assert stop.early_stopping_patience_counter == 1
-    newest = sorted((tmp_path / "run").glob("*.bson"))[-1]
-    kept = load(newest, "trainer")["state"]["stateful_callbacks"]["EarlyStoppingCallback"]
-    assert kept["attributes"] == {"early_stopping_patience_counter": 1}
+    """Callbacks that keep a state of their own have it in the checkpoint, and ``Trainer`` gives it back when asked."""
+    options = {"eval_strategy": "steps", "eval_steps": 1, "metric_for_best_model": "loss", "learning_rate": 0.0}
+
+    def counted(**more: Any) -> int:
+        with Series(tmp_path / "run", every_steps=1) as series:
+            made, keeper = trainer(tmp_path, series, Net(), **options, **more)
+            made.args.load_best_model_at_end = True
+            made.add_callback(transformers.EarlyStoppingCallback(early_stopping_patience=7))
+            made.train(resume_from_checkpoint=keeper.resume_from(made))
+        stops = [one for one in made.callback_handler.callbacks if isinstance(one, transformers.EarlyStoppingCallback)]
+        return stops[0].early_stopping_patience_counter
+
+    assert counted() == 1  # the second evaluation is no better than the first
+    assert counted(num_train_epochs=2, restore_callback_states_from_checkpoint=True) == 3
+
+
+def test_several_processes_are_refused(tmp_path: Path) -> None:
+    with Series(tmp_path) as series, pytest.raises(UnsupportedError, match="one process"):
+        SeriesCallback(series).on_train_begin(SimpleNamespace(world_size=2), None, None)
 
 
 def test_of_damaged_checkpoints_the_one_before_is_taken(tmp_path: Path) -> None:

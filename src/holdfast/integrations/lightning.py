@@ -13,6 +13,7 @@ import contextlib
 import io
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import import_module
 from typing import Any, Final, TypeVar
@@ -235,7 +236,8 @@ class ExactResume(Callback):
     Validation during training does not move the training's random numbers: they go on afterwards as if it had not been.
     Lightning does not repeat a validation that was due right after a checkpoint.
 
-    A checkpoint that was saved without this callback is resumed as Lightning does it.
+    A checkpoint that was saved without this callback is resumed as Lightning does it. What is kept is the state of one
+    process: where several train together, a resume warns that it is not exact.
     """
 
     def __init__(self) -> None:
@@ -286,6 +288,10 @@ class ExactResume(Callback):
     def _go_on(self, trainer: Any, pl_module: Any) -> None:
         """Put back what the checkpoint holds; from the first batch on everything is as it was."""
         saved, self._saved = self._saved or {}, None
+        if trainer.world_size > 1:
+            warnings.warn(
+                "all processes go on with the random numbers of the first: this resume is not exact", stacklevel=2
+            )
         loaders = _loaders(trainer)
         if len(loaders) != len(saved["loaders"]):
             raise MismatchError(

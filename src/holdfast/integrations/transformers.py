@@ -28,7 +28,7 @@ import torch
 from holdfast import api
 from holdfast.checkpoint import Series, random
 from holdfast.checkpoint.folder import Damage
-from holdfast.errors import HoldfastError, MissingError
+from holdfast.errors import HoldfastError, MissingError, UnsupportedError
 from holdfast.integrations.unwrapped import tracked
 
 try:
@@ -85,8 +85,13 @@ class SeriesCallback(TrainerCallback):
     ) -> None:  # fmt: skip
         """Everything is there by now, and nothing is read yet.
 
-        Raises HoldfastError when the folder holds a run that nobody goes on with; else what ``Series.resume`` raises.
+        Raises HoldfastError when the folder holds a run that nobody goes on with, UnsupportedError where several processes
+        train together; else what ``Series.resume`` raises.
         """
+        if args.world_size > 1:
+            raise UnsupportedError(
+                "a Series keeps the state of one process, and several train here: use the Trainer's own checkpoints"
+            )
         self._counts.state = state
         scaler = getattr(optimizer, "scaler", None)
         things = tracked(model=model, opt=optimizer, schedule=lr_scheduler, scaler=scaler)
