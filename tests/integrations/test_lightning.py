@@ -26,13 +26,13 @@ pl = pytest.importorskip("lightning.pytorch", reason="needs lightning: pip insta
 from lightning.pytorch import callbacks as theirs  # noqa: E402
 
 from holdfast.checkpoint import resumable  # noqa: E402
-from holdfast.integrations import lightning as ours  # noqa: E402
 from holdfast.integrations.lightning import (  # noqa: E402
     ExactResume,
     HoldfastIO,
     ModelCheckpoint,
     load_from_checkpoint,
 )
+from holdfast.integrations.lightning.package import installed  # noqa: E402
 
 TRAINER = "lightning"
 
@@ -183,6 +183,19 @@ def test_other_loaders_than_the_checkpoints_are_refused(tmp_path: Path) -> None:
         fit(tmp_path, Net(), epochs=2, ckpt_path="last", data=resumable(batches()))
 
 
+def test_a_later_version_of_the_entry_is_refused() -> None:
+    with pytest.raises(FormatError, match="version 2"):
+        ExactResume().on_load_checkpoint(None, None, {"holdfast": {"version": 2}})
+
+
+def test_a_checkpoint_without_the_entry_is_lightnings_own(tmp_path: Path) -> None:
+    fit(tmp_path, Net())
+    found = load(tmp_path / "last.bson")
+    found.pop("holdfast")
+    HoldfastIO().save_checkpoint(found, tmp_path / "last.bson")
+    assert fit(tmp_path, Net(), epochs=2, ckpt_path="last").global_step == 6
+
+
 SCHEDULERS: dict[str, Callable[[Any], Any]] = {
     "one_cycle": lambda opt: torch.optim.lr_scheduler.OneCycleLR(opt, 0.1, total_steps=50),
     "cyclic": lambda opt: torch.optim.lr_scheduler.CyclicLR(opt, 0.1, 0.2),
@@ -325,8 +338,8 @@ def test_the_other_name_of_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     other = {f"pytorch_lightning.{name}": ModuleType(name) for name in names} | {"pytorch_lightning": ModuleType("pl")}
     names = ("plugins", "utilities", "utilities.data")
     other |= {f"lightning_fabric.{name}": ModuleType(name) for name in names} | {"lightning_fabric": ModuleType("lf")}
-    assert ours._lightning()[0] is theirs
+    assert installed()[0] is theirs
     for name, module in other.items():
         monkeypatch.setitem(sys.modules, name, module)
     monkeypatch.delitem(sys.modules, "lightning.pytorch")
-    assert ours._lightning()[0] is other["pytorch_lightning.callbacks"]
+    assert installed()[0] is other["pytorch_lightning.callbacks"]
