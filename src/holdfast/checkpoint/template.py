@@ -52,6 +52,7 @@ class Template:
         self.document = self.root.level = lower(values, recorder)
         self.references = list(self.document.pop("_backrefs", ()))
         self.further: list[Any] = []
+        self.apart: list[Recorder] = []
         self.leaving: list[Met] = []
         self.met = recorder.met
         self.memory = Memory(recorder.tensors, recorder.arrays)
@@ -78,7 +79,7 @@ class Template:
 
     def update(self, values: Mapping[str, Any]) -> bool:
         """Make the document that of ``values`` now. False: it cannot be, and is of no use any more."""
-        self.further = []
+        self.further, self.apart = [], []
         try:
             if not self.memory.is_same():
                 return False
@@ -133,9 +134,7 @@ class Template:
         if same_memory(old, value):
             owner.asked = True
             return there, value
-        if is_tensor(old) or isinstance(old, np.ndarray):
-            raise MovedError
-        if _is_final(value):
+        if _is_final(value) and not is_tensor(old):
             return value, value
         owner.asked = True  # this part is a new object every time
         if isinstance(value, Blob):
@@ -159,16 +158,18 @@ class Template:
         recorder = Recorder(self.vocabulary)
         document = lower({"value": value}, recorder)
         memory = Memory(recorder.tensors, recorder.arrays)
-        if self.met.keys() & recorder.met.keys() or memory.nbytes > SMALL or self._overlaps(memory):
+        others = [self.memory, *(Memory(one.tensors, one.arrays) for one in self.apart)]
+        met = [self.met, *(one.met for one in self.apart)]
+        if (
+            memory.nbytes > SMALL
+            or any(map(memory.overlaps, others))
+            or any(recorder.met.keys() & one.keys() for one in met)
+        ):
             raise MovedError
+        self.apart.append(recorder)
         for blob in _blobs([document]):
             blob.data = memoryview(bytes(blob.data))
         return self._joined(document)["value"]
-
-    def _overlaps(self, memory: Memory) -> bool:
-        """Whether any of ``memory`` is also ours: then it has to be seen together."""
-        ours = np.array(self.memory.ranges() or [(0, 0)])
-        return any(bool(np.any((ours[:, 0] < high) & (low < ours[:, 1]))) for low, high in memory.ranges())
 
     def _joined(self, document: dict[str, Any]) -> dict[str, Any]:
         """``document`` with its references counted on from ours."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
-from operator import attrgetter, is_, methodcaller
+from operator import attrgetter, eq, is_, methodcaller
 from typing import Any, Final
 
 import numpy as np
@@ -129,11 +129,6 @@ def containers_of(met: Met, known: Callable[[Any], bool]) -> Iterator[Container]
         waiting += [one for one in inside if type(one) in LOOKED_INTO and not known(one)]
 
 
-def contents(container: Container) -> list[Any]:
-    """What stands in a container, in order."""
-    return [*container.keys(), *container.values()] if isinstance(container, dict) else list(container)
-
-
 @dataclass(slots=True)
 class Group:
     """Containers of one sort with what stood in them, to be compared all at once.
@@ -167,7 +162,7 @@ class Group:
         ]
 
 
-VALUES, KEYS = methodcaller("values"), iter
+VALUES: Final = methodcaller("values")
 
 
 class Watch:
@@ -175,8 +170,8 @@ class Watch:
 
     def __init__(self, known: Callable[[Any], bool]) -> None:
         self.known = known
-        self.still = (Group(VALUES), Group(KEYS), Group(iter))
-        self.lively = (Group(VALUES), Group(KEYS), Group(iter))
+        self.still = (Group(VALUES), Group(iter), Group(iter))
+        self.lively = (Group(VALUES), Group(iter), Group(iter))
         self.empty: list[Container] = []
         self.empty_owners: list[Met] = []
 
@@ -220,8 +215,16 @@ class Watch:
 
 # -- memory -----------------------------------------------------------------------------------------------------------
 
-TENSOR: Final = attrgetter("shape", "dtype", "requires_grad")
-ARRAY: Final = attrgetter("ctypes.data", "shape", "strides", "dtype")
+Fact = Callable[[Any], Any]
+
+ARRAY: Final[tuple[Fact, ...]] = tuple(map(attrgetter, ("ctypes.data", "strides", "shape", "dtype")))
+"""What an array is besides the bytes at its place."""
+
+
+def tensor_facts() -> tuple[Fact, ...]:
+    """The same of a tensor; strides follow from the shape of one that is contiguous."""
+    cls = sys.modules["torch"].Tensor
+    return cls.data_ptr, cls.is_contiguous, *map(attrgetter, ("shape", "dtype", "requires_grad"))
 
 
 class Memory:
@@ -232,18 +235,17 @@ class Memory:
         self.marked = [vars(tensor) for tensor in tensors if vars(tensor)]
         self.plain = [tensor for tensor in tensors if not vars(tensor)]
         self.marks = [dict(marks) for marks in self.marked]
-        self.facts = self._facts()
+        strided = [tensor for tensor in tensors if not tensor.is_contiguous()]
+        self.facts: list[tuple[Fact, list[Any], list[Any]]] = [
+            (read, arrays, list(map(read, arrays))) for read in ARRAY
+        ]
+        if tensors:
+            self.facts += [(read, tensors, list(map(read, tensors))) for read in tensor_facts()]
+            self.facts += [(methodcaller("stride"), strided, [tensor.stride() for tensor in strided])]
 
     @property
     def is_on_cpu(self) -> bool:
         return all(tensor.device.type == "cpu" for tensor in self.tensors)
-
-    def _facts(self) -> list[Any]:
-        facts: list[Any] = [list(map(ARRAY, self.arrays))]
-        if self.tensors:
-            cls = sys.modules["torch"].Tensor
-            facts += [list(map(read, self.tensors)) for read in (cls.data_ptr, cls.stride, TENSOR)]
-        return facts
 
     @property
     def nbytes(self) -> int:
@@ -251,7 +253,9 @@ class Memory:
 
     def is_same(self) -> bool:
         """Whether each lies where it lay, with the same shape."""
-        return not any(map(vars, self.plain)) and self.marks == self.marked and self._facts() == self.facts
+        if any(map(vars, self.plain)) or self.marks != self.marked:
+            return False
+        return all(all(map(eq, map(read, ones), was)) for read, ones, was in self.facts)
 
     def ranges(self) -> list[tuple[int, int]]:
         """First address, and the one after the last, of each that has any."""
@@ -264,6 +268,11 @@ class Memory:
             ),
             *(bounds(*array) for array in arrays),
         ]
+
+    def overlaps(self, other: "Memory") -> bool:
+        """Whether any two of both lie on the same bytes."""
+        theirs = np.array(other.ranges() or [(0, 0)])
+        return any(bool(np.any((theirs[:, 0] < high) & (low < theirs[:, 1]))) for low, high in self.ranges())
 
 
 def bounds(start: int, shape: Iterable[int], strides: Iterable[int], itemsize: int) -> tuple[int, int]:
@@ -279,5 +288,7 @@ def bounds(start: int, shape: Iterable[int], strides: Iterable[int], itemsize: i
 def same_memory(a: Any, b: Any) -> bool:
     """Whether two tensors or arrays are the same bytes in the same way, though they are two objects."""
     if is_tensor(a) and type(a) is type(b):
-        return not vars(a) and not vars(b) and Memory([a], []).facts == Memory([b], []).facts
-    return isinstance(a, np.ndarray) and type(a) is type(b) and ARRAY(a) == ARRAY(b)
+        facts: list[Fact] = [*tensor_facts(), methodcaller("stride")]
+        return not vars(a) and not vars(b) and all(read(a) == read(b) for read in facts)
+    both = isinstance(a, np.ndarray) and type(a) is type(b)
+    return both and all(read(a) == read(b) for read in ARRAY)
