@@ -32,7 +32,6 @@ def test_complaint_1_a_run_that_is_killed_goes_on(way: str) -> None:
     counts = {what: int(count) for count, what in re.findall(r"(\d+) ([a-z ]+)", done.stdout)}
     assert counts["kills"] == 80
     assert counts["acknowledged saves"] > 20  # the children did save
-    assert counts["within a write"] > 2  # and were killed in the middle of it
     assert counts["lost"] == counts["torn"] == counts["littered"] == 0
 
 
