@@ -26,7 +26,7 @@ def storm(*options: object, before: str = "") -> subprocess.CompletedProcess[str
 
 
 @pytest.mark.parametrize("way", ["background", "at-once", "overlap"])
-def test_complaint_1_a_run_that_is_killed_goes_on(way: str) -> None:
+def test_a_run_that_is_killed_goes_on(way: str) -> None:
     done = storm("--count", 80, "--only", way, "--seed", 7)
     assert done.returncode == 0, done.stdout + done.stderr
     counts = {what: int(count) for count, what in re.findall(r"(\d+) ([a-z ]+)", done.stdout)}
