@@ -35,7 +35,7 @@ screen = Console(highlight=False)
 
 
 def title(text: str) -> None:
-    screen.print(f"\n[bold]{text}[/bold]")
+    screen.print(f"\n[bold]{text}[/bold]", soft_wrap=True)
 
 
 def say(text: str) -> None:
@@ -86,7 +86,8 @@ def live(folder: Path, pipe: int) -> None:
             os.write(pipe, STEP.pack(step))
         series.finish()
     end = [params(model), opt.state_dict()["state"], losses, torch.rand(4), random.random(), np.random.rand()]
-    save(end_of(folder), model=model, opt=opt, bits=repr(bits(end)))
+    save(end_of(folder), model=model, opt=opt)
+    save(f"{folder}-bits.bson", end=bits(end))
 
 
 def end_of(folder: Path) -> Path:
@@ -142,14 +143,13 @@ def kill_and_go_on(home: Path) -> Path:
         draw(first, last, total, f"{start}{'SIGKILL at step ' + str(last) if code else 'to the end'}")
         if code != (0 if moment is None else -signal.SIGKILL):
             sys.exit(f"demo: a run that should have been killed, or come to its end, ended with {code}")
-    ends = [end_of(home / name) for name in ("straight", "digits")]
-    one, other = (load(end, "bits") for end in ends)
+    one, other = (load(f"{home / name}-bits.bson", "end") for name in ("straight", "digits"))
     screen.print()
     check(
         "the same bits in every weight, the optimiser, every loss and the next random numbers",
         one == other,
     )
-    return ends[1]
+    return end_of(home / "digits")
 
 
 def draw(first: int, last: int, total: int, text: str, width: int = 40) -> None:
@@ -227,7 +227,7 @@ def damage(path: Path) -> None:
     title("5. One bit is flipped in a copy, as by a bad disk")
     copy = path.with_name("damaged.bson")
     data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
+    data[data.index(bytes_of(params(load(path, "model"))[1]))] ^= 1
     copy.write_bytes(data)
     try:
         load(copy)
