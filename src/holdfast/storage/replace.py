@@ -29,8 +29,8 @@ def replace(
     durable: bool,
     exclusive: bool,
 ) -> None:
-    """Write ``views``, of ``size`` bytes, to ``name`` in ``folder``; the owner and mode of
-    ``old``, which stands there, are kept."""
+    """Write ``views``, of ``size`` bytes, to ``name`` in ``folder``; ``old`` is what stands there, whose owner and mode
+    are kept."""
     # A new file gets its mode from the kernel, which knows the umask and the folder's default ACL. The content of an
     # old one may be private, so its draft is too until it has the old file's mode.
     with Draft(folder) as draft:
