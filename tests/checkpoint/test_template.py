@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from holdfast import load
-from holdfast.checkpoint import snapshot
+from holdfast.checkpoint import Series, snapshot
 from holdfast.checkpoint.position import Position
 from holdfast.checkpoint.record import HEADER, Captured, capture
 from holdfast.checkpoint.staging import Staging
@@ -244,3 +244,28 @@ def taken_apart(part: Any, storages: dict[int, int]) -> tuple[Any, list[Any]]:
 
 def is_state(name: str) -> bool:
     return not name.endswith("_hooks") and name not in ("step", "_zero_grad_profile_name")
+
+
+@pytest.mark.parametrize("way", ["copy", "overlap"])
+def test_no_file_mixes_two_steps(tmp_path: Path, way: str) -> None:
+    """500 steps that save, each changing all weights in place while the one before is written."""
+    sizes = [3] * 200 + [70_000, 300_000]
+    model = nn.ParameterList(torch.zeros(size, dtype=torch.float64) for size in sizes)
+    opt = torch.optim.SGD(model.parameters(), lr=1.0)
+    schedule = torch.optim.lr_scheduler.LambdaLR(opt, lambda step: 1.0)
+    with Series(tmp_path, every_steps=1, keep_last=40, snapshot=way) as series:
+        series.track(model=model, opt=opt, schedule=schedule.state_dict()).resume()
+        for step in range(500):
+            for parameter in model:
+                parameter.grad = parameter.detach() - step
+            opt.step()  # p - 1.0 * (p - step)
+            series.step(step)
+            if step % 50 == 49:
+                series.wait()
+        assert series._saver.kept.misses == 0
+    paths = sorted(tmp_path.glob("*.bson"))
+    assert len(paths) > 5
+    for path in paths:
+        values = load(path, mmap=False)
+        number = float(values[HEADER]["position"]["step"] - 1)
+        assert {float(end) for one in values["model"] for end in one.detach().aminmax()} == {number}, path.name
