@@ -141,7 +141,7 @@ def test_only_what_is_asked_for_is_unpacked(path: Path) -> None:
     path.write_bytes(raw)
     assert load(path, "good").tolist() == [0, 1, 2, 3]
     assert inspect(path).find("bad").shape == (1000,)
-    with pytest.raises(HoldfastError, match="damaged|unpacks"):
+    with pytest.raises(HoldfastError, match=r"damaged|unpacks"):
         load(path, "bad")
 
 
