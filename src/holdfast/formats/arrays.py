@@ -19,7 +19,7 @@ from holdfast.julia import Array, Struct
 from holdfast.vocab import julia, numpy, python, randoms
 from holdfast.vocab.numpy import CARRIERS, LOWER_NAMES, NAMED, array_fields, describe
 from holdfast.vocab.types import BY_DTYPE
-from holdfast.wire.values import Blob, Document
+from holdfast.wire.values import Alike, Blob, Document
 
 NdArray = np.ndarray[Any, Any]
 Resolve = Callable[[Any], Any]
@@ -154,7 +154,9 @@ def plain(level: Any) -> Any:
     while stack:
         container = stack.pop()
         for key, child in list(container.items() if isinstance(container, dict) else enumerate(container)):
-            if isinstance(child, dict | list):
+            if type(child) is Alike:
+                container[key] = child.document()
+            elif isinstance(child, dict | list):
                 if id(child) not in made:
                     made[id(child)] = _shallow(child)
                     stack.append(made[id(child)])
