@@ -10,8 +10,10 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from inspect import isgeneratorfunction
 from types import BuiltinFunctionType, FunctionType
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 from weakref import WeakKeyDictionary
+
+from holdfast.wire.values import Alike, Blob
 
 
 class Fields(dict[str, Any]):
@@ -41,17 +43,22 @@ class Options:
 
     ``made`` belongs to one load: what a rule has made of an object, by the object's ``id``, where two rules meet it
     (a weight that is both in a layer and in an optimiser's state). The object is kept beside, so that its ``id`` stays.
+    ``after`` is what rules want done to the values by name once all are there.
     """
 
     device: str = "cpu"
     functions: Mapping[str, Any] = field(default_factory=dict)
     made: dict[int, tuple[Any, Any]] = field(default_factory=dict)
+    after: list[Callable[[dict[str, Any]], None]] = field(default_factory=list)
 
 
 Kind: TypeAlias = Literal["tag", "struct", "python"]
 """What a document goes by: a tag of BSON.jl's, the type of a Julia struct, or Python's own name."""
 
 Filling: TypeAlias = Generator[Any, Any, None]
+
+Make: TypeAlias = Callable[[Blob], Any]
+"""Makes a value from a blob."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,7 +71,11 @@ class Rule:
     lift         Fields (or a list) with lifted children -> value; a generator for what may contain itself
     lift_with    the same with the caller's Options as second argument
     identity     False for values that are never shared (numbers, texts)
-    settle       called once after the walk with all (value, Fields) of this rule, to finish them together
+    settle       instead of ``lower`` for values that are looked at together: called once after the walk with all of
+                 them, gives the level of each, which may be an ``Alike``
+    refuse       with ``settle``: raises UnsupportedError, during the walk, for a value that cannot be saved
+    alike        (value, Options) -> how to make the value of a document that is the same but for its one blob; None
+                 where that takes more than the blob
     raw          names of children that ``lift`` wants as the document has them, not lifted
     blobs        whether ``lift`` takes binaries as Blobs, uncopied, instead of as ``bytes``
     needs        names without which a document that has this tag is a plain dictionary (Julia writes such, too)
@@ -78,7 +89,9 @@ class Rule:
     lift: Callable[[Any], Any] | None = None
     lift_with: Callable[[Any, Options], Any] | None = None
     identity: bool = True
-    settle: Callable[[list[tuple[Any, Fields]]], None] | None = None
+    settle: Callable[[list[Any]], Sequence[Fields | Alike]] | None = None
+    refuse: Callable[[Any], None] | None = None
+    alike: Callable[[Any, Options], Make | None] | None = None
     raw: frozenset[str] = frozenset()
     blobs: bool = False
     needs: frozenset[str] = frozenset()
@@ -96,6 +109,8 @@ class Rule:
         assert self.lift is not None
         return self.lift(level)
 
+
+FUNCTIONS: Final = frozenset({FunctionType, BuiltinFunctionType})
 
 ClassRule: TypeAlias = Callable[[type], Rule | None]
 """Makes the rule of a class that no table lists (a user's), or None when it is not this one's business."""
@@ -159,7 +174,7 @@ class Vocabulary:
 
     def of_value(self, value: Any) -> Rule | None:
         """The rule that lowers ``value``. A function or class that stands as a value brings in its own framework."""
-        if isinstance(value, FunctionType | BuiltinFunctionType | type) and isinstance(value.__module__, str):
+        if (type(value) in FUNCTIONS or isinstance(value, type)) and isinstance(value.__module__, str):
             self._meet(value.__module__.partition(".")[0])
         return self.of_type(type(value))
 

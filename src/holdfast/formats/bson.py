@@ -11,10 +11,11 @@ from typing import Any, Final
 
 from holdfast.codec.lower import lower
 from holdfast.codec.rule import Vocabulary
+from holdfast.collector import held
 from holdfast.errors import FormatError, UnsupportedError
 from holdfast.formats.file import ROOT, File, Path, in_file
 from holdfast.storage import local
-from holdfast.wire.checksum import seal
+from holdfast.wire.checksum import Sealing
 from holdfast.wire.plan import Plan, plan_document
 from holdfast.wire.read import read_document
 from holdfast.wire.values import Document
@@ -33,6 +34,7 @@ def write(path: Path, values: Mapping[str, Any], vocabulary: Vocabulary, *, dura
     publish(path, plan(values, vocabulary), durable=durable)
 
 
+@held()
 def plan(values: Mapping[str, Any], vocabulary: Vocabulary) -> Plan:
     """The file that ``values`` make, with no array copied: its blobs are views of the live memory.
 
@@ -52,20 +54,23 @@ def write_document(path: Path, document: Document, keep: Any = None) -> None:
 
 
 def publish(path: Path, plan: Plan, *, durable: bool = True) -> None:
-    """Compute the checksums of ``plan`` and put it at ``path``; see ``storage.local.publish``."""
-    seal(plan)
-    local.publish(path, plan.buffers(), durable=durable)
+    """Put ``plan`` at ``path``, its checksums made on the way; see ``storage.local.publish``."""
+    sealing = Sealing(plan)
+    buffers = [view if seen is None else local.Watched(view, seen) for view, seen in sealing.parts()]
+    local.publish(path, buffers, durable=durable, complete=sealing.complete)
 
 
-def open_file(path: Path, *, mmap: bool = True) -> File:
+def open_file(path: Path, *, mmap: bool = True, patterns: bool = False) -> File:
     """Map or read ``path`` and find its parts; no array is touched.
+
+    patterns  whether documents that are like others may stand as ``Alike``, for who only audits and lifts
 
     Raises FormatError (which byte) when it is not one whole BSON document.
     """
     source = local.open_bytes(path, mmap=mmap)
     name = fspath(path)
     try:
-        reading = read_document(source.data)
+        reading = read_document(source.data, patterns=patterns)
     except FormatError as error:
         raise in_file(error, name) from None
     document, whole = reading.document, "tag" in reading.document and isinstance(reading.document["tag"], str)

@@ -59,6 +59,7 @@ class Format:
     claims   whether a file is of this format, as far as its magic says
     module   the reader: ``open_file(path, *, mmap) -> File``; with ``writes``, also ``write(path, values, vocabulary)``
     writes   whether ``save`` writes it
+    alike    whether the reader has documents that stand as ``Alike``, on demand: ``open_file(…, patterns=True)``
     package  what must be installed, and ``extra``, how Holdfast's extra is called that brings it
     """
 
@@ -69,6 +70,7 @@ class Format:
     writes: bool = False
     package: str = ""
     extra: str = ""
+    alike: bool = False
 
 
 # -- magic ------------------------------------------------------------------------------------------------------------
@@ -132,7 +134,7 @@ def _is_pickle_head(head: bytes) -> bool:
 
 
 FORMATS: Final = (
-    Format("BSON", (".bson",), _is_bson, "holdfast.formats.bson", writes=True),
+    Format("BSON", (".bson",), _is_bson, "holdfast.formats.bson", writes=True, alike=True),
     Format(
         *("safetensors", (".safetensors",), _is_safetensors, "holdfast.formats.safetensors", True),
         *("safetensors", "safetensors"),
@@ -140,7 +142,7 @@ FORMATS: Final = (
     Format("NumPy's npz", (".npz",), _is_npz, "holdfast.formats.npz", writes=True),
     Format("NumPy's npy", (".npy",), _is_npy, "holdfast.formats.npy", writes=True),
     Format("PyTorch", (".pt", ".pth"), _is_torch, "holdfast.formats.torch", package="torch", extra="torch"),
-    Format("JLD2", (".jld2",), _is_jld2, "holdfast.formats.jld2", package="h5py", extra="hdf5"),
+    Format("JLD2", (".jld2",), _is_jld2, "holdfast.formats.jld2"),
     Format("HDF5", (".h5", ".hdf5"), _is_hdf5, "holdfast.formats.hdf5", package="h5py", extra="hdf5"),
 )
 """Every format. The first is what a path without a known ending gets."""
@@ -218,8 +220,10 @@ def look(path: Path) -> Look:
         raise
 
 
-def open_file(path: Path, *, mmap: bool = True) -> File:
+def open_file(path: Path, *, mmap: bool = True, patterns: bool = False) -> File:
     """Open ``path`` with the reader of its format; no array is touched where the format allows it.
+
+    patterns  whether documents that are like others may stand as ``Alike``, for who only audits and lifts
 
     Raises FormatError when the bytes are of no format that is read, or not what their format demands; MissingError
     when the package that the format needs is not installed.
@@ -228,7 +232,8 @@ def open_file(path: Path, *, mmap: bool = True) -> File:
         row = format_of(look(path))
     except FormatError as error:
         raise _named(error, fspath(path)) from None
-    file: File = module_of(row, f"reading {row.name} files").open_file(path, mmap=mmap)
+    options = {"patterns": patterns} if row.alike else {}
+    file: File = module_of(row, f"reading {row.name} files").open_file(path, mmap=mmap, **options)
     return file
 
 

@@ -6,12 +6,13 @@ kept. What may contain itself is lifted in two steps.
 """
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from types import MappingProxyType
 from typing import Any, Final
 
 from holdfast.codec.rule import Fields, Filling, Items, Rule
 from holdfast.errors import FormatError, UnsupportedError
+from holdfast.vocab import vectors
 from holdfast.vocab.julia import nothings, struct
 from holdfast.vocab.keys import hashed, savable, shown
 from holdfast.vocab.types import ANY, DICT, NOTHING, SET, base
@@ -54,8 +55,21 @@ def is_name(key: Any) -> bool:
     )
 
 
+def are_names(keys: Collection[Any]) -> bool:
+    """Whether all ``keys`` can be names; many ordinary ones are looked at as one text.
+
+    >>> are_names(["weight", "bias"]), are_names(["weight", "tag"]), are_names([])
+    (True, False, True)
+    """
+    if set(map(type, keys)) <= {str} and RESERVED.isdisjoint(keys):
+        text = "".join(keys)
+        if text.isascii() and "\0" not in text and max(map(len, keys), default=0) <= LONG:
+            return True
+    return all(map(is_name, keys))
+
+
 def lower_dict(value: dict[Any, Any]) -> Fields:
-    return Keyed(value) if all(map(is_name, value)) else dict_struct("dict", value.items())
+    return Keyed(value) if are_names(value) else dict_struct("dict", value.items())
 
 
 def dict_struct(python: str, pairs: Iterable[tuple[Any, Any]]) -> Fields:
@@ -220,7 +234,8 @@ def lift_frozenset(level: Fields) -> frozenset[Any]:
 
 
 RULES: Final = [
-    Rule("tag", "list", (list,), Items, lift_list),
+    Rule("tag", "list", (list,), vectors.lower_list, lift_list),
+    *vectors.RULES,
     Rule("tag", "tuple", (tuple,), lambda value: Fields(tag="tuple", data=Items(value)), lift_tuple),
     Rule("tag", "dict", (dict,), lower_dict, lift_plain_dict),
     Rule("python", "dict", lift=lift_dict, raw=TYPE),

@@ -5,7 +5,7 @@ long one to one thread. The frame's own checksum covers all other bytes before i
 one flipped bit anywhere is seen. BSON has signed integers only: a checksum is stored as an int64.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from os import cpu_count
 from typing import Final
@@ -15,7 +15,8 @@ from xxhash import xxh3_64, xxh3_64_intdigest
 from holdfast.wire.plan import HASH_AT, I64, TRAILER, Plan
 from holdfast.wire.values import Blob
 
-THREADS: Final = min(8, cpu_count() or 1)
+THREADS: Final = max(4, min(8, cpu_count() or 1))
+"""More than a small machine has processors: of a mapped file that is still on the disk, each reads its own blob in."""
 WORTH_A_THREAD: Final = 1 << 20
 """Bytes below which handing a blob to a thread costs more than hashing it."""
 
@@ -35,19 +36,61 @@ def _signed(value: int) -> int:
 
 def checksums(blobs: Sequence[Blob]) -> list[int]:
     """The checksum of each blob, in order."""
-    large = [blob for blob in blobs if blob.nbytes >= WORTH_A_THREAD]
-    if THREADS == 1 or len(large) < 2:
+    large = [index for index, blob in enumerate(blobs) if blob.nbytes >= WORTH_A_THREAD]
+    if len(large) < 2:
         return [checksum(blob.data) for blob in blobs]
     from concurrent.futures import ThreadPoolExecutor  # costs a tenth of `import holdfast`, and small files need none
 
-    with ThreadPoolExecutor(THREADS) as pool:
-        threaded = iter(list(pool.map(checksum, (blob.data for blob in large))))
-    return [next(threaded) if blob.nbytes >= WORTH_A_THREAD else checksum(blob.data) for blob in blobs]
+    with ThreadPoolExecutor(min(THREADS, len(large))) as pool:
+        large.sort(key=lambda index: -blobs[index].nbytes)  # so that no thread is left with a long one at the end
+        threaded = {index: pool.submit(checksum, blobs[index].data) for index in large}
+        short = {index: checksum(blob.data) for index, blob in enumerate(blobs) if index not in threaded}
+    return [short[index] if index in short else threaded[index].result() for index in range(len(blobs))]
 
 
 def seal(plan: Plan) -> None:
     """Fill in the checksums of ``plan``: each blob's, then the frame's."""
-    for (position, _), value in zip(plan.seals, checksums([blob for _, blob in plan.seals]), strict=True):
+    _fill(plan, checksums([blob for _, blob in plan.seals]))
+
+
+class Sealing:
+    """The checksums of ``plan``, made while its bytes are written; ``complete`` fills them in.
+
+    >>> from holdfast.wire.plan import plan_document
+    >>> plan = plan_document({"a": {"data": Blob(memoryview(bytes(WORTH_A_THREAD)), sealed=True)}})
+    >>> sealing = Sealing(plan)
+    >>> for view, seen in sealing.parts():
+    ...     if seen:
+    ...         seen(view)
+    >>> sealing.complete()
+    >>> I64.unpack_from(plan.frame, plan.seals[0][0])[0] == checksum(plan.seals[0][1].data)
+    True
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._states = [xxh3_64() if blob.nbytes >= WORTH_A_THREAD else None for _, blob in plan.seals]
+
+    def parts(self) -> list[tuple[memoryview, Callable[[memoryview], object] | None]]:
+        """The file's bytes in order; what has a function beside it must be given to it once, in order, in any pieces.
+
+        The rest may only be read after ``complete``.
+        """
+        frame, start = memoryview(self._plan.frame), 0
+        parts: list[tuple[memoryview, Callable[[memoryview], object] | None]] = []
+        for (cut, blob), state in zip(self._plan.cuts, self._states, strict=True):
+            parts += [(frame[start:cut], None), (blob.data, state and state.update)]
+            start = cut
+        return [*parts, (frame[start:], None)]
+
+    def complete(self) -> None:
+        """Fill in all checksums: those of the blobs that were given piece by piece, of the short ones, of the frame."""
+        pairs = zip(self._plan.seals, self._states, strict=True)
+        _fill(self._plan, [_signed(one.intdigest()) if one else checksum(blob.data) for (_, blob), one in pairs])
+
+
+def _fill(plan: Plan, values: Iterable[int]) -> None:
+    for (position, _), value in zip(plan.seals, values, strict=True):
         I64.pack_into(plan.frame, position, value)
     end = len(plan.frame) - len(TRAILER) + HASH_AT
     I64.pack_into(plan.frame, end, checksum(memoryview(plan.frame)[:end]))

@@ -2,7 +2,9 @@
 
 Strategy: one pass writes all that is not array data into one ``frame`` and notes where each blob cuts it. A document's
 length is patched when the document closes. A sealed blob gets a checksum and padding in front, so that a mapped file is
-a usable array; the trailer ``_holdfast`` closes the file with the checksum of the frame.
+a usable array; the trailer ``_holdfast`` closes the file with the checksum of the frame. Documents that are alike but
+for their blob are written once for each place that they have between two multiples of the alignment, and copied after
+that.
 
 Sources: bsonspec.org 1.1; BSON.jl ignores keys that it does not know and every document's length, so a length that does
 not fit in 32 bits is written modulo 2**32 (below 2 GiB that is plain BSON).
@@ -11,11 +13,12 @@ not fit in 32 bits is written modulo 2**32 (below 2 GiB that is plain BSON).
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import chain
 from struct import Struct
 from typing import Any, Final
 
 from holdfast.errors import LimitError, UnsupportedError
-from holdfast.wire.values import MAX_BLOB, MAX_DEPTH, MAX_KEY, Blob, Document, Int32, Opaque, RawText
+from holdfast.wire.values import MAX_BLOB, MAX_DEPTH, MAX_KEY, Alike, Blob, Document, Int32, Opaque, RawText
 
 ALIGNMENT: Final = 64
 """Bytes. What vector instructions and torch want."""
@@ -35,6 +38,11 @@ I64: Final = Struct("<q")
 F64: Final = Struct("<d")
 
 
+def alignment(nbytes: int) -> int:
+    """On a multiple of what an array of ``nbytes`` stands in a file."""
+    return PAGE if nbytes >= LARGE else ALIGNMENT
+
+
 @dataclass(slots=True)
 class Plan:
     """A file to be: ``frame`` cut by blobs.
@@ -47,6 +55,7 @@ class Plan:
     cuts: list[tuple[int, Blob]] = field(default_factory=list)
     seals: list[tuple[int, Blob]] = field(default_factory=list)
     blob_bytes: int = 0
+    patterns: dict[tuple[int, int], tuple[bytes, bytes, bytes]] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -70,6 +79,12 @@ def plan_document(document: Document, *, trailer: bool = True) -> Plan:
     b'\\x10\\x00\\x00\\x00\\x12a\\x00\\x01\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00'
     """
     plan = Plan()
+    _write(plan, document, TRAILER if trailer else b"\0")
+    return plan
+
+
+def _write(plan: Plan, document: Document, end: bytes) -> None:
+    """Write a document at the end of ``plan``; ``end`` closes it."""
     opened = [_open(plan, document)]
     while opened:
         start, cut, items = opened[-1]
@@ -83,9 +98,8 @@ def plan_document(document: Document, *, trailer: bool = True) -> Plan:
                 break
         else:
             opened.pop()
-            plan.frame += TRAILER if trailer and not opened else b"\0"
+            plan.frame += b"\0" if opened else end
             U32.pack_into(plan.frame, cut, (plan.size - start) & 0xFFFFFFFF)
-    return plan
 
 
 _Open = tuple[int, int, Iterator[tuple[bytes, Any]]]
@@ -113,8 +127,13 @@ def _key(name: str) -> bytes:
     return key + b"\0"
 
 
+INDICES: Final = tuple(b"%d\0" % index for index in range(1000))
+"""The names of an array's first elements, made once."""
+
+
 def _elements(values: list[Any]) -> Iterator[tuple[bytes, Any]]:
-    return zip(map(b"%d\0".__mod__, range(len(values))), values, strict=True)
+    rest = map(b"%d\0".__mod__, range(len(INDICES), len(values)))
+    return zip(chain(INDICES, rest), values, strict=False)
 
 
 Writer = Callable[[Plan, bytes, Any], "dict[str, Any] | list[Any] | None"]
@@ -169,17 +188,44 @@ def _write_blob(plan: Plan, key: bytes, value: Any) -> None:
     if not value.sealed:
         plan.frame += head + value.data
         return
-    plan.frame += b"\x12xxh3\0"
+    plan.frame += SUM_HEAD
     plan.seals.append((len(plan.frame), value))
     plan.frame += bytes(8)
-    alignment = PAGE if value.nbytes >= LARGE else ALIGNMENT
-    padding = -(plan.size + len(PAD_HEAD) + 5 + len(head)) % alignment
+    padding = -(plan.size + len(PAD_HEAD) + BINARY_HEAD + len(head)) % alignment(value.nbytes)
     plan.frame += PAD_HEAD + U32.pack(padding) + bytes(1 + padding) + head
     plan.cuts.append((len(plan.frame), value))
     plan.blob_bytes += value.nbytes
 
 
+SUM_HEAD: Final = b"\x12xxh3\0"
 PAD_HEAD: Final = b"\x05pad\0"
+DATA_HEAD: Final = b"\x05data\0"
+BINARY_HEAD: Final = 5
+"""Bytes of a binary between its name and its data: length and subtype."""
+
+
+def _write_alike(plan: Plan, key: bytes, value: Any) -> None:
+    frame, blob = plan.frame, value.blob
+    frame += b"\x03" + key
+    place = id(value.model), (len(frame) + plan.blob_bytes) % alignment(blob.nbytes)
+    before, between, after = plan.patterns.get(place) or _pattern(plan, place, value.model)
+    frame += before
+    plan.seals.append((len(frame), blob))
+    frame += between
+    plan.cuts.append((len(frame), blob))
+    frame += after
+    plan.blob_bytes += blob.nbytes
+
+
+def _pattern(plan: Plan, place: tuple[int, int], model: Document) -> tuple[bytes, bytes, bytes]:
+    """The bytes of ``model`` up to its checksum, from there to its data, and after it, at that place in a file."""
+    alone = Plan(blob_bytes=place[1])
+    _write(alone, model, b"\0")
+    ((seal, _),), ((cut, _),) = alone.seals, alone.cuts
+    frame = bytes(alone.frame)
+    pattern = plan.patterns[place] = frame[:seal], frame[seal:cut], frame[cut:]
+    return pattern
+
 
 # Keyed by exact type: mypy cannot follow such a table, hence the Any in each writer.
 WRITERS: dict[type, Writer] = {
@@ -194,6 +240,7 @@ WRITERS: dict[type, Writer] = {
     RawText: _write_text,
     Opaque: _write_opaque,
     Blob: _write_blob,
+    Alike: _write_alike,
 }
 
 
