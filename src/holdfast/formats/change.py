@@ -278,6 +278,16 @@ def _in_slabs(node: Document, at: Callable[[Any], Any], backrefs: list[Any]) -> 
     node.update(made)
 
 
+def blobs_in(document: Document) -> Iterator[Blob]:
+    """Every binary of a document, each once."""
+    seen: set[int] = set()
+    for node in _containers(document):
+        for part in node.values() if isinstance(node, dict) else node:
+            if type(part) is Blob and id(part) not in seen:
+                seen.add(id(part))
+                yield part
+
+
 def _containers(document: Document) -> Iterator[Any]:
     """Every dictionary and list of a document, each once and before what is in it."""
     stack: list[Any] = [document]
