@@ -37,10 +37,13 @@ def test_a_run_that_is_killed_goes_on(way: str) -> None:
 
 IN_PLACE = """
 from holdfast.storage import local
-def publish(path, buffers, **options):
+from holdfast.storage.way import flat, shown
+def publish(path, buffers, complete=lambda: None, **options):
+    views = shown(flat(buffers))
+    complete()
     with open(path, "wb", buffering=0) as file:
-        for buffer in buffers:
-            file.write(buffer)
+        for view, _ in views:
+            file.write(view)
 local.publish = publish
 """
 
