@@ -62,6 +62,26 @@ def test_every_command_takes_every_format(ending: str, command: str, run: Run, t
     assert "max 5" in run.out or "5.0" in run.out or "[4, 5]" in run.out or "4, 5" in run.out  # type: ignore[attr-defined]
 
 
+def test_values_that_are_compressed_are_there_for_every_command(run: Run, tmp_path: Path) -> None:
+    """A reader that unpacks what is wanted, and nothing before that, is told by each command what is wanted."""
+    import h5py
+
+    arrays = {"a": np.arange(1000.0), "b": np.arange(6, dtype="i2").reshape(2, 3)}
+    np.savez_compressed(tmp_path / "a.npz", **arrays)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        for name, array in arrays.items():
+            file.create_dataset(name, data=array, compression="gzip")
+    for a in (tmp_path / "a.npz", tmp_path / "a.h5"):
+        for ending in (".bson", ".npz", ".safetensors"):
+            assert run("convert", a, tmp_path / f"b{ending}", "--force") == 0
+            assert numbers(tmp_path / f"b{ending}") == {name: array.tolist() for name, array in arrays.items()}
+            assert run("diff", a, tmp_path / f"b{ending}") == 0
+        save(tmp_path / "other.bson", a=arrays["a"] + 1, b=arrays["b"])
+        assert run("diff", a, tmp_path / "other.bson") == 1
+        assert run("show", "--values", a) == 0
+        assert "max 999" in run.out  # type: ignore[attr-defined]
+
+
 def test_a_whole_model_stays_one(run: Run, tmp_path: Path) -> None:
     net = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3).to(memory_format=torch.channels_last), torch.nn.BatchNorm2d(2))
     save(tmp_path / "a.bson", model=net, opt=torch.optim.Adam(net.parameters()), tied=net[0].weight, epoch=3)

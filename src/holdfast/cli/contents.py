@@ -42,6 +42,7 @@ class Contents:
         node = self.documents.get(id(entry))
         if entry.shape is None or entry.children or type(node) is not dict:
             return None
+        self._fill(node)
         found = array_of(node, entry.dtype, self._resolve, backrefs_of(self.file.document))
         return found if found is not None and found.shape == entry.shape else None
 
@@ -50,10 +51,16 @@ class Contents:
         node = self.documents.get(id(entry))
         if entry.children or type(node) is not dict:
             return None if entry.children else node
+        self._fill(node)
         if "base" in node:
             base = self._resolve(node["base"])
             return [list(blobs_of(base, self._resolve)), *(node.get(key) for key in ("offset", "size", "strides"))]
         return node.get("data", node.get("slabs"))
+
+    def _fill(self, node: Any) -> None:
+        """Let the arrays of a document have their values."""
+        base = self._resolve(node.get("base"))
+        self.file.ready([*blobs_of(node, self._resolve), *blobs_of(base, self._resolve)])
 
     def sealed_arrays(self) -> list[tuple[str, Blob]]:
         """Every array that has a checksum, with its place."""

@@ -146,7 +146,7 @@ def _carried(array: NdArray) -> tuple[NdArray, Document]:
 
 
 def plain(level: Any) -> Any:
-    """What rules made (``Fields``, ``Items`` …) as the reader has it: dictionaries and lists, shared where they were."""
+    """What rules made (``Fields``, ``Alike`` …) as the reader has it: dictionaries and lists, shared where they were."""
     if not isinstance(level, dict | list):
         return level
     root = _shallow(level)
@@ -154,9 +154,13 @@ def plain(level: Any) -> Any:
     while stack:
         container = stack.pop()
         for key, child in list(container.items() if isinstance(container, dict) else enumerate(container)):
+<<<<<<< HEAD
             if type(child) is Alike:
                 container[key] = child.document()
             elif isinstance(child, dict | list):
+=======
+            if isinstance(child, dict | list | Alike):
+>>>>>>> formats
                 if id(child) not in made:
                     made[id(child)] = _shallow(child)
                     stack.append(made[id(child)])
@@ -165,4 +169,6 @@ def plain(level: Any) -> Any:
 
 
 def _shallow(level: Any) -> Any:
+    if isinstance(level, Alike):
+        return level.document()
     return dict(level) if isinstance(level, dict) else list(level)
