@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from holdfast.codec.rule import Fields, Filling, Options, Rule, Vocabulary
-from holdfast.errors import FormatError, HoldfastError, UntrustedError
+from holdfast.errors import FormatError, HoldfastError, LimitError, UntrustedError
 from holdfast.julia.types import short_name
 from holdfast.wire.values import Blob, Document, Int32, Opaque
 
@@ -98,7 +98,7 @@ def type_name(datatype: Any) -> str:
 
 def audit(document: Document, names: Iterable[str], vocabulary: Vocabulary) -> Audited:
     """Look through all that ``names`` reach. Raises UntrustedError with every class that is not allowed."""
-    audited, untrusted = Audited(document, {}), set[str]()
+    audited, untrusted, memory = Audited(document, {}), set[str](), _Memory()
     backrefs = backrefs_of(document)
     for name in names:
         stack = [document[name]]
@@ -116,11 +116,33 @@ def audit(document: Document, names: Iterable[str], vocabulary: Vocabulary) -> A
                 rule = vocabulary.named("tag", "dict")
             assert rule is not None
             audited.rules[id(node)] = rule
+            if rule.blobs and type(node.get("data")) is dict:
+                memory.take(resolve(node["data"], backrefs))
             children = node if type(node) is list else [v for k, v in node.items() if k not in rule.raw]
             stack.extend(child for child in children if type(child) not in PLAIN)
     if untrusted:
         raise UntrustedError(sorted(untrusted))
     return audited
+
+
+MAX_AGAIN: Final = 32 << 20
+"""Bytes of binaries that several arrays may refer to, counted from the second reference on: each may be a copy."""
+
+
+class _Memory:
+    """The binaries that arrays refer to instead of holding them. A small file could say one a million times."""
+
+    def __init__(self) -> None:
+        self.met: set[int] = set()
+        self.again = 0
+
+    def take(self, blob: Any) -> None:
+        if type(blob) is not Blob:
+            return
+        self.again += blob.nbytes if id(blob) in self.met else 0
+        self.met.add(id(blob))
+        if self.again > MAX_AGAIN:
+            raise LimitError("more arrays refer to one binary than a file may make copies of", blob.offset)
 
 
 @dataclass(slots=True, eq=False)
@@ -175,14 +197,21 @@ class _Building:
 
     def _ready(self, level: Any, key: Any, node: Any, blobs: bool = False) -> bool:
         """Put the value of ``node`` at ``key`` if it is at hand; otherwise start to build it."""
-        node = resolve(node, self.backrefs)
+        place, node = node, resolve(node, self.backrefs)
         type_ = type(node)
         if type_ in PLAIN:
             level[key] = node
             return True
         if type_ not in CONTAINERS:
             rule = self.scalars.get(type_)
-            level[key] = node if rule is None or (blobs and type_ is Blob) else rule.lifted(node, self.options)
+            if rule is None or (blobs and type_ is Blob):
+                level[key] = node
+            elif node is place:
+                level[key] = rule.lifted(node, self.options)
+            else:  # one copy, however often it is referred to
+                if id(node) not in self.done:
+                    self.done[id(node)] = rule.lifted(node, self.options)
+                level[key] = self.done[id(node)]
             return True
         if id(node) in self.done:
             level[key] = self.done[id(node)]
@@ -289,10 +318,20 @@ def lift(audited: Audited, names: Iterable[str], vocabulary: Vocabulary, options
             raise type(error)(f"{place_of(name, building.stack)}: {error.message}", error.offset) from None
         except HoldfastError:
             raise
-        except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
-            raise FormatError(f"{name} is not what it says it is: {error}") from error
+        except MemoryError as error:
+            raise LimitError(f"{place_of(name, building.stack)}: it asks for more memory than there is") from error
+        except MISFITS as error:
+            raise FormatError(f"{name} is not what it says it is: {str(error)[:MAX_REASON]}") from error
     return values
 
+
+MISFITS: Final = (
+    *(TypeError, ValueError, LookupError, AttributeError, ArithmeticError, BufferError),
+    *(RuntimeError, SystemError),
+)
+"""What rules, and the libraries that they call, raise where a document is not what they expect."""
+MAX_REASON: Final = 1000
+"""Characters of such an error that are passed on: it may show all of a value."""
 
 STRUCTURE: Final = frozenset({"data", "state", "type", "params", "typename", "base"})
 """Keys of our own documents, which are no part of a path in the user's object."""

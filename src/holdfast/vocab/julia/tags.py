@@ -37,6 +37,12 @@ def lift_struct(_: Fields) -> Filling:
         raise FormatError(f"the fields of a {value.name} are a {type(value.data).__name__}")
 
 
+def lift_symbol(level: Fields) -> Symbol:
+    if not isinstance(level["name"], str):
+        raise FormatError(f"the name of a symbol is a {type(level['name']).__name__}")
+    return Symbol(level["name"])
+
+
 def lower_datatype(value: DataType) -> Fields:
     params = Items(value.params) if isinstance(value.params, list) else value.params
     return Fields(tag="datatype", params=params, name=Items(value.name))
@@ -81,7 +87,7 @@ TAGS: Final = [
         "symbol",
         (Symbol,),
         lower=lambda value: Fields(tag="symbol", name=str(value)),
-        lift=lambda level: Symbol(level["name"]),
+        lift=lift_symbol,
         identity=False,
         needs=frozenset({"name"}),
     ),
