@@ -13,7 +13,7 @@ from reference import ROOT
 SOURCE = ROOT / "src" / "holdfast"
 
 LEVELS = [
-    {"errors", "clock"},
+    {"errors", "clock", "collector"},
     {"wire", "storage", "julia"},
     {"codec", "flux"},
     {"vocab"},

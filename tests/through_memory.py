@@ -32,7 +32,7 @@ def saved(value: Any) -> bytes:
 
 def loaded(data: bytes, classes: Any = ()) -> Any:
     """What the file ``data`` holds as ``x``."""
-    return lifted(read_document(data).document, classes)
+    return lifted(read_document(data, patterns=True).document, classes)
 
 
 def lifted(document: dict[str, Any], classes: Any = ()) -> Any:

@@ -9,6 +9,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from holdfast.codec.rule import Options
+from holdfast.collector import held
 from holdfast.formats import bson
 from holdfast.vocab import vocabulary
 from holdfast.wire.values import Blob
@@ -47,6 +48,7 @@ def save(path: Path, /, *mapping: Mapping[str, Any], **values: Any) -> None:
     bson.write(path, named, vocabulary())
 
 
+@held()
 def load(
     path: Path,
     /,
@@ -73,7 +75,7 @@ def load(
     Raises FormatError when it is not such a file (which byte), ChecksumError when bytes changed, UntrustedError
     with all classes that ``classes`` would have to allow, KeyError for a name that is not there.
     """
-    file = bson.open_file(path, mmap=mmap)
+    file = bson.open_file(path, mmap=mmap, patterns=True)
     wanted = list(dict.fromkeys(names)) or file.names
     _require(file, wanted)
     if verify:
@@ -88,6 +90,7 @@ def load(
     return values[bson.ROOT] if file.whole else values
 
 
+@held()
 def restore(path: Path, /, *, strict: bool = True, **targets: Any) -> None:
     """Fill live objects in place with what the file holds under their names: ``restore(path, model=model, opt=opt)``.
 
@@ -99,7 +102,7 @@ def restore(path: Path, /, *, strict: bool = True, **targets: Any) -> None:
     """
     from holdfast.state.restore import restore as fill
 
-    fill(bson.open_file(path), targets, strict=strict)
+    fill(bson.open_file(path, patterns=True), targets, strict=strict)
 
 
 def inspect(path: Path, /) -> "Entry":

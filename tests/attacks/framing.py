@@ -318,7 +318,7 @@ def wide() -> bytes:
     READER + "one step for each value",
 )
 def wide_documents() -> bytes:
-    return raw(element(4, b"x", raw(b"\x03\0\5\0\0\0\0" * 60_000)))
+    return raw(element(4, b"x", raw(b"\x03\0\5\0\0\0\0" * 20_000)))
 
 
 @case(

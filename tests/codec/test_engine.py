@@ -140,12 +140,11 @@ def test_settle_sees_all_values_of_its_rule_once() -> None:
 
     calls: list[int] = []
 
-    def settle(records: list[tuple[Any, Fields]]) -> None:
-        calls.append(len(records))
-        for index, (_, fields) in enumerate(records):
-            fields["index"] = Items([index])
+    def settle(parts: list[Part]) -> list[Fields]:
+        calls.append(len(parts))
+        return [Fields(tag="python", type="Part", index=Items([index])) for index, _ in enumerate(parts)]
 
-    rule = Rule("python", "Part", (Part,), lambda part: Fields(tag="python", type="Part"), settle=settle)
+    rule = Rule("python", "Part", (Part,), settle=settle)
     low = lower({"x": [Part(), Part(), Part()]}, vocabulary().extended([rule]))
     assert calls == [3]
     assert [part["index"] for part in low["x"]] == [[0], [1], [2]]

@@ -2,18 +2,19 @@
 
 Strategy: ``audit`` goes over every document below the wanted names once, finds its rule and collects every class that
 nobody allowed. ``build`` then uses the very rules that the audit found, for the very documents it saw: there is no
-second look-up that could differ. Building is depth first with a stack of its own; an object that fills itself (a
-generator rule) exists before its parts do, so a cycle through it closes.
+second second look-up that could differ. Building is depth first with a stack of its own; an object that fills itself (a
+generator rule) exists before its parts do, so a cycle through it closes. Documents that are alike (``wire.Alike``) are
+audited once; the first is built in full, and its rule says how the others are made from it.
 """
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from holdfast.codec.rule import Fields, Filling, Options, Rule, Vocabulary
+from holdfast.codec.rule import Fields, Filling, Make, Options, Rule, Vocabulary
 from holdfast.errors import FormatError, HoldfastError, LimitError, UntrustedError
 from holdfast.julia.types import short_name
-from holdfast.wire.values import Blob, Document, Int32, Opaque
+from holdfast.wire.values import Alike, Blob, Document, Int32, Opaque
 
 CONTAINERS: Final = frozenset({dict, list})
 PLAIN: Final = frozenset({str, int, float, bool, type(None)})
@@ -104,8 +105,11 @@ def audit(document: Document, names: Iterable[str], vocabulary: Vocabulary) -> A
         stack = [document[name]]
         while stack:
             node = resolve(stack.pop(), backrefs)
+            if type(node) is Alike:
+                audited.blobs.append((name, node.blob))
+                node = node.model
             if type(node) not in CONTAINERS:
-                if type(node) is Blob and node.sealed:
+                if type(node) is Blob and node.sealed and node.offset is not None:  # a model's has no place in the file
                     audited.blobs.append((name, node))
                 continue
             if id(node) in audited.rules:
@@ -119,7 +123,11 @@ def audit(document: Document, names: Iterable[str], vocabulary: Vocabulary) -> A
             if rule.blobs and type(node.get("data")) is dict:
                 memory.take(resolve(node["data"], backrefs))
             children = node if type(node) is list else [v for k, v in node.items() if k not in rule.raw]
-            stack.extend(child for child in children if type(child) not in PLAIN)
+            for child in children:
+                if type(child) is Alike and id(child.model) in audited.rules:
+                    audited.blobs.append((name, child.blob))
+                elif type(child) not in PLAIN:
+                    stack.append(child)
     if untrusted:
         raise UntrustedError(sorted(untrusted))
     return audited
@@ -156,6 +164,7 @@ class _Frame:
     key: Any
     filling: Filling | None = None
     value: Any = None
+    alike: Alike | None = None
 
     @property
     def bare(self) -> bool:
@@ -173,6 +182,8 @@ class _Building:
         self.active: dict[int, _Frame] = {}
         self.stack: list[_Frame] = []
         self.postponed: list[Any] = []
+        self.makes: dict[int, Make | None] = {}
+        self.kept: list[Any] = []
 
     def build(self, node: Any) -> Any:
         value = self._run(node)
@@ -187,7 +198,9 @@ class _Building:
         while True:
             frame = self.stack[-1]
             for key, child in frame.children:
-                if not self._ready(frame.level, key, child, frame.rule.blobs):
+                if type(child) is Alike and (make := self.makes.get(id(child.model))):
+                    frame.level[key] = self.done[id(child)] = make(child.blob)
+                elif not self._ready(frame.level, key, child, frame.rule.blobs):
                     break
             else:
                 value = self._finish(frame)
@@ -202,6 +215,8 @@ class _Building:
         if type_ in PLAIN:
             level[key] = node
             return True
+        if type_ is Alike:
+            return self._make(level, key, node)
         if type_ not in CONTAINERS:
             rule = self.scalars.get(type_)
             if rule is None or (blobs and type_ is Blob):
@@ -224,6 +239,25 @@ class _Building:
             level[key] = active.value
             return True
         return self._postpone(active)
+
+    def _make(self, level: Any, key: Any, alike: Alike) -> bool:
+        """The value of a document that is like others: from the value of another of them, if its rule can."""
+        if id(alike) in self.done:
+            level[key] = self.done[id(alike)]
+            return True
+        if make := self.makes.get(id(alike.model)):
+            level[key] = self.done[id(alike)] = make(alike.blob)
+            return True
+        document = alike.document(self._same_rule)
+        self.kept.append(document)  # what is known by its identity has to stay
+        self._start(document, key)
+        self.stack[-1].alike = alike
+        return False
+
+    def _same_rule(self, model: Any, copy: Any) -> None:
+        rule = self.audited.rules.get(id(model))
+        if rule is not None:
+            self.audited.rules[id(copy)] = rule
 
     def _start(self, node: Any, key: Any) -> None:
         rule = self.audited.rules[id(node)]
@@ -253,7 +287,15 @@ class _Building:
         self.stack.pop()
         del self.active[id(frame.node)]
         self.done[id(frame.node)] = frame.value
+        if frame.alike is not None:
+            self._remember(frame, frame.alike)
         return frame.value
+
+    def _remember(self, frame: _Frame, alike: Alike) -> None:
+        self.done[id(alike)] = frame.value
+        model = id(alike.model)
+        if model not in self.makes:
+            self.makes[model] = frame.rule.alike(frame.value, self.options) if frame.rule.alike else None
 
     def _postpone(self, wanted: _Frame) -> bool:
         """A part needs ``wanted``, which is not there before its parts are: fill an object above it later."""
@@ -263,6 +305,8 @@ class _Building:
             del self.active[id(dropped.node)]
         del self.stack[index:]
         self.done[id(frame.node)] = frame.value
+        if frame.alike is not None:
+            self._remember(frame, frame.alike)
         self.postponed.append((frame.node, frame.rule, frame.filling))
         self.stack[-1].level[frame.key] = frame.value
         return False

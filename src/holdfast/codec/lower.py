@@ -6,13 +6,13 @@ both places hold ``{tag: "backref", ref: n}``, as BSON.jl has it. Objects that s
 list of a million links is a flat file.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from holdfast.codec.rule import Fields, Items, Ready, Rule, Shared, Vocabulary
 from holdfast.errors import UnsupportedError
-from holdfast.wire.values import INT64_MAX, INT64_MIN, MAX_DEPTH, Blob, Int32, Opaque, RawText
+from holdfast.wire.values import INT64_MAX, INT64_MIN, MAX_DEPTH, Alike, Blob, Int32, Opaque, RawText
 
 HOIST_DEPTH: Final = MAX_DEPTH // 2
 """Levels below which a shareable object starts again in ``_backrefs``; the rest is room for levels inside one value."""
@@ -44,6 +44,10 @@ class _Step:
     key: Any = None
 
 
+Gather: TypeAlias = Callable[[Any, Any, Any], None]
+"""Takes (level, key, value)."""
+
+
 class _Lowering:
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
@@ -51,20 +55,61 @@ class _Lowering:
         self.backrefs = Items()
         self.steps: list[_Step] = []
         self.hoisted: list[tuple[str, Any]] = []
-        self.settling: dict[Rule, list[tuple[Any, Fields]]] = {}
+        self.gathers: dict[type, Gather] = {}
+        self.gathered: dict[Rule, list[_Place]] = {}
         self.base = "$"
 
     def run(self, root: Fields) -> Fields:
         self._walk(root)
-        while self.settling:
-            rule, records = self.settling.popitem()
-            assert rule.settle is not None
-            rule.settle(records)
-            for _, fields in records:
-                self._walk(fields)
+        while waiting := next((rule for rule, places in self.gathered.items() if places), None):
+            self._settle(waiting)
         if self.backrefs:
             root["_backrefs"] = self.backrefs
         return root
+
+    def _gather(self, type_: type, rule: Rule) -> Gather:
+        """Notes a value of ``type_``, whose rule looks at all of its values together, and leaves it where it stands."""
+        noted, waiting, refuse = self.places, self.gathered.setdefault(rule, []), rule.refuse
+
+        def gather(level: Any, key: Any, value: Any) -> None:
+            place = noted.get(id(value))
+            if place is not None:
+                level[key] = self._refer(place)
+                return
+            if refuse is not None:
+                self._lowered(refuse, value)
+            place = noted[id(value)] = _Place(value, value, level, key)
+            waiting.append(place)
+
+        self.gathers[type_] = gather
+        return gather
+
+    def _settle(self, rule: Rule) -> None:
+        """Finish what was gathered for ``rule``, and put each level where it belongs."""
+        assert rule.settle is not None
+        places = list(self.gathered[rule])
+        self.gathered[rule].clear()
+        models: dict[int, Any] = {}
+        for place, level in zip(places, rule.settle([place.value for place in places]), strict=True):
+            place.level = level
+            if place.reference:
+                self.backrefs[place.reference - 1] = level
+            else:
+                place.container[place.key] = level
+            if type(level) is Alike:
+                models[id(level.model)] = level.model
+            else:
+                self._walk(level)
+        for model in models.values():
+            self._share(model)
+
+    def _share(self, level: Any) -> None:
+        """Let the types of a document that others are copied from stand in ``_backrefs``: once, and not in each copy."""
+        for value in list(level.values() if isinstance(level, dict) else level):
+            if type(value) is Shared:
+                self._refer(self.places[id(value)])
+            elif isinstance(value, (Fields, Items)):
+                self._share(value)
 
     def _walk(self, level: Any) -> None:
         self._enter(level)
@@ -73,9 +118,12 @@ class _Lowering:
                 self.base, level = self.hoisted.pop()
                 self._enter(level)
             step = self.steps[-1]
+            level, gathers = step.level, self.gathers
             for key, value in step.entries:
                 step.key = key
-                if self._put(step.level, key, value):
+                if gather := gathers.get(type(value)):
+                    gather(level, key, value)
+                elif self._put(level, key, value):
                     break
             else:
                 self.steps.pop()
@@ -114,22 +162,27 @@ class _Lowering:
 
     def _lower(self, level: Any, key: Any, value: Any) -> bool:
         rule = self.vocabulary.of_value(value)
-        if rule is None or rule.lower is None:
+        if rule is None or (rule.lower is None and rule.settle is None):
             raise self._unsupported(f"{_type_name(value)} cannot be saved: no rule knows it", value)
-        try:
-            lowered = rule.lower(value)
-        except UnsupportedError as error:
-            raise UnsupportedError(error.message, self.path() + error.path) from None
+        if rule.settle is not None:
+            self._gather(type(value), rule)(level, key, value)
+            return False
+        assert rule.lower is not None
+        lowered = self._lowered(rule.lower, value)
         if not rule.identity:
             return self._put_level(level, key, lowered)
         place = self.places[id(value)] = _Place(value, lowered, level, key)
-        if rule.settle is not None:
-            self.settling.setdefault(rule, []).append((value, lowered))
         if len(self.steps) > HOIST_DEPTH and isinstance(lowered, (Fields, Items)):
             level[key] = self._refer(place)
             self.hoisted.append((self.path(), lowered))
             return False
         return self._put_level(level, key, lowered)
+
+    def _lowered(self, lower: Callable[[Any], Any], value: Any) -> Any:
+        try:
+            return lower(value)
+        except UnsupportedError as error:
+            raise UnsupportedError(error.message, self.path() + error.path) from None
 
     def _put_level(self, level: Any, key: Any, lowered: Any) -> bool:
         level[key] = lowered

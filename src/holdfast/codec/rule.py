@@ -10,8 +10,10 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from inspect import isgeneratorfunction
 from types import BuiltinFunctionType, FunctionType
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 from weakref import WeakKeyDictionary
+
+from holdfast.wire.values import Alike, Blob
 
 
 class Fields(dict[str, Any]):
@@ -53,6 +55,9 @@ Kind: TypeAlias = Literal["tag", "struct", "python"]
 
 Filling: TypeAlias = Generator[Any, Any, None]
 
+Make: TypeAlias = Callable[[Blob], Any]
+"""Makes a value from a blob."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rule:
@@ -64,7 +69,11 @@ class Rule:
     lift         Fields (or a list) with lifted children -> value; a generator for what may contain itself
     lift_with    the same with the caller's Options as second argument
     identity     False for values that are never shared (numbers, texts)
-    settle       called once after the walk with all (value, Fields) of this rule, to finish them together
+    settle       instead of ``lower`` for values that are looked at together: called once after the walk with all of
+                 them, gives the level of each, which may be an ``Alike``
+    refuse       with ``settle``: raises UnsupportedError, during the walk, for a value that cannot be saved
+    alike        (value, Options) -> how to make the value of a document that is the same but for its one blob; None
+                 where that takes more than the blob
     raw          names of children that ``lift`` wants as the document has them, not lifted
     blobs        whether ``lift`` takes binaries as Blobs, uncopied, instead of as ``bytes``
     needs        names without which a document that has this tag is a plain dictionary (Julia writes such, too)
@@ -78,7 +87,9 @@ class Rule:
     lift: Callable[[Any], Any] | None = None
     lift_with: Callable[[Any, Options], Any] | None = None
     identity: bool = True
-    settle: Callable[[list[tuple[Any, Fields]]], None] | None = None
+    settle: Callable[[list[Any]], Sequence[Fields | Alike]] | None = None
+    refuse: Callable[[Any], None] | None = None
+    alike: Callable[[Any, Options], Make | None] | None = None
     raw: frozenset[str] = frozenset()
     blobs: bool = False
     needs: frozenset[str] = frozenset()
@@ -96,6 +107,8 @@ class Rule:
         assert self.lift is not None
         return self.lift(level)
 
+
+FUNCTIONS: Final = frozenset({FunctionType, BuiltinFunctionType})
 
 ClassRule: TypeAlias = Callable[[type], Rule | None]
 """Makes the rule of a class that no table lists (a user's), or None when it is not this one's business."""
@@ -159,7 +172,7 @@ class Vocabulary:
 
     def of_value(self, value: Any) -> Rule | None:
         """The rule that lowers ``value``. A function or class that stands as a value brings in its own framework."""
-        if isinstance(value, FunctionType | BuiltinFunctionType | type) and isinstance(value.__module__, str):
+        if (type(value) in FUNCTIONS or isinstance(value, type)) and isinstance(value.__module__, str):
             self._meet(value.__module__.partition(".")[0])
         return self.of_type(type(value))
 

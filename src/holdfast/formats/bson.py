@@ -14,6 +14,7 @@ from typing import Any, Final
 from holdfast.codec.lift import Audited, audit, lift
 from holdfast.codec.lower import lower
 from holdfast.codec.rule import Options, Vocabulary
+from holdfast.collector import held
 from holdfast.errors import ChecksumError, FormatError, HoldfastError, UnsupportedError
 from holdfast.storage import local
 from holdfast.wire.checksum import checksums, frame_checksum, seal
@@ -38,6 +39,7 @@ def write(path: Path, values: Mapping[str, Any], vocabulary: Vocabulary, *, dura
     publish(path, plan(values, vocabulary), durable=durable)
 
 
+@held()
 def plan(values: Mapping[str, Any], vocabulary: Vocabulary) -> Plan:
     """The file that ``values`` make, with no array copied: its blobs are views of the live memory.
 
@@ -105,15 +107,17 @@ class File:
             raise _in_file(error, self.path) from error.__cause__
 
 
-def open_file(path: Path, *, mmap: bool = True) -> File:
+def open_file(path: Path, *, mmap: bool = True, patterns: bool = False) -> File:
     """Map or read ``path`` and find its parts; no array is touched.
+
+    patterns  whether documents that are like others may stand as ``Alike``, for who only audits and lifts
 
     Raises FormatError (which byte) when it is not one whole BSON document.
     """
     source = local.open_bytes(path, mmap=mmap)
     name = fspath(path)
     try:
-        reading = read_document(source.data)
+        reading = read_document(source.data, patterns=patterns)
     except FormatError as error:
         raise _in_file(error, name) from None
     document, whole = reading.document, "tag" in reading.document and isinstance(reading.document["tag"], str)

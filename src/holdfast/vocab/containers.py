@@ -6,7 +6,7 @@ kept. What may contain itself is lifted in two steps.
 """
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -54,8 +54,21 @@ def is_name(key: Any) -> bool:
     )
 
 
+def are_names(keys: Collection[Any]) -> bool:
+    """Whether all ``keys`` can be names; many ordinary ones are looked at as one text.
+
+    >>> are_names(["weight", "bias"]), are_names(["weight", "tag"]), are_names([])
+    (True, False, True)
+    """
+    if set(map(type, keys)) <= {str} and RESERVED.isdisjoint(keys):
+        text = "".join(keys)
+        if text.isascii() and "\0" not in text and max(map(len, keys), default=0) <= LONG:
+            return True
+    return all(map(is_name, keys))
+
+
 def lower_dict(value: dict[Any, Any]) -> Fields:
-    return Keyed(value) if all(map(is_name, value)) else dict_struct("dict", value.items())
+    return Keyed(value) if are_names(value) else dict_struct("dict", value.items())
 
 
 def dict_struct(python: str, pairs: Iterable[tuple[Any, Any]]) -> Fields:

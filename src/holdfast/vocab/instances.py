@@ -17,7 +17,7 @@ from typing import Any, Final
 from holdfast.codec.rule import Fields, Filling, Rule
 from holdfast.errors import FormatError, UnsupportedError
 from holdfast.vocab.anatomy import CONTENTS, Anatomy, Contents, anatomy
-from holdfast.vocab.containers import TYPE, dict_struct, is_name
+from holdfast.vocab.containers import TYPE, are_names, dict_struct, is_name
 
 
 def attribute_label(name: str) -> str:
@@ -26,7 +26,7 @@ def attribute_label(name: str) -> str:
 
 def attribute_fields(attributes: dict[str, Any]) -> Fields:
     """The document of an object's attributes: ``.name`` in a path."""
-    if not all(map(is_name, attributes)):
+    if not are_names(attributes):
         return dict_struct("dict", attributes.items())
     fields = Fields(attributes)
     fields.label = attribute_label

@@ -2,7 +2,8 @@
 
 Strategy: one pass writes all that is not array data into one ``frame`` and notes where each blob cuts it. A document's
 length is patched when the document closes. A sealed blob gets a checksum and padding in front, so that a mapped file is
-a usable array; the trailer ``_holdfast`` closes the file with the checksum of the frame.
+a usable array; the trailer ``_holdfast`` closes the file with the checksum of the frame. Documents that are alike but
+for their blob are written once for each place that they can have between two multiples of 64, and copied after that.
 
 Sources: bsonspec.org 1.1; BSON.jl ignores keys that it does not know and every document's length, so a length that does
 not fit in 32 bits is written modulo 2**32 (below 2 GiB that is plain BSON).
@@ -15,7 +16,7 @@ from struct import Struct
 from typing import Any, Final
 
 from holdfast.errors import LimitError, UnsupportedError
-from holdfast.wire.values import MAX_BLOB, MAX_DEPTH, MAX_KEY, Blob, Document, Int32, Opaque, RawText
+from holdfast.wire.values import MAX_BLOB, MAX_DEPTH, MAX_KEY, Alike, Blob, Document, Int32, Opaque, RawText
 
 ALIGNMENT: Final = 64
 """Bytes. What vector instructions and torch want."""
@@ -47,6 +48,7 @@ class Plan:
     cuts: list[tuple[int, Blob]] = field(default_factory=list)
     seals: list[tuple[int, Blob]] = field(default_factory=list)
     blob_bytes: int = 0
+    patterns: dict[tuple[int, int], tuple[bytes, bytes, bytes]] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -70,6 +72,12 @@ def plan_document(document: Document, *, trailer: bool = True) -> Plan:
     b'\\x10\\x00\\x00\\x00\\x12a\\x00\\x01\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00'
     """
     plan = Plan()
+    _write(plan, document, TRAILER if trailer else b"\0")
+    return plan
+
+
+def _write(plan: Plan, document: Document, end: bytes) -> None:
+    """Write a document at the end of ``plan``; ``end`` closes it."""
     opened = [_open(plan, document)]
     while opened:
         start, cut, items = opened[-1]
@@ -83,9 +91,8 @@ def plan_document(document: Document, *, trailer: bool = True) -> Plan:
                 break
         else:
             opened.pop()
-            plan.frame += TRAILER if trailer and not opened else b"\0"
+            plan.frame += b"\0" if opened else end
             U32.pack_into(plan.frame, cut, (plan.size - start) & 0xFFFFFFFF)
-    return plan
 
 
 _Open = tuple[int, int, Iterator[tuple[bytes, Any]]]
@@ -169,17 +176,47 @@ def _write_blob(plan: Plan, key: bytes, value: Any) -> None:
     if not value.sealed:
         plan.frame += head + value.data
         return
-    plan.frame += b"\x12xxh3\0"
+    plan.frame += SUM_HEAD
     plan.seals.append((len(plan.frame), value))
     plan.frame += bytes(8)
     alignment = PAGE if value.nbytes >= LARGE else ALIGNMENT
-    padding = -(plan.size + len(PAD_HEAD) + 5 + len(head)) % alignment
+    padding = -(plan.size + len(PAD_HEAD) + BINARY_HEAD + len(head)) % alignment
     plan.frame += PAD_HEAD + U32.pack(padding) + bytes(1 + padding) + head
     plan.cuts.append((len(plan.frame), value))
     plan.blob_bytes += value.nbytes
 
 
+SUM_HEAD: Final = b"\x12xxh3\0"
 PAD_HEAD: Final = b"\x05pad\0"
+DATA_HEAD: Final = b"\x05data\0"
+BINARY_HEAD: Final = 5
+"""Bytes of a binary between its name and its data: length and subtype."""
+
+
+def _write_alike(plan: Plan, key: bytes, value: Any) -> None:
+    frame, blob = plan.frame, value.blob
+    frame += b"\x03" + key
+    place = id(value.model), (len(frame) + plan.blob_bytes) % ALIGNMENT
+    before, between, after = plan.patterns.get(place) or _pattern(plan, place, value.model)
+    frame += before
+    plan.seals.append((len(frame), blob))
+    frame += between
+    plan.cuts.append((len(frame), blob))
+    frame += after
+    plan.blob_bytes += blob.nbytes
+
+
+def _pattern(plan: Plan, place: tuple[int, int], model: Document) -> tuple[bytes, bytes, bytes]:
+    """The bytes of ``model`` up to its checksum, from there to its data, and after it, at that place in a file."""
+    alone = Plan(blob_bytes=place[1])
+    _write(alone, model, b"\0")
+    ((seal, blob),), ((cut, _),) = alone.seals, alone.cuts
+    if blob.nbytes >= LARGE:
+        raise ValueError("large arrays stand on pages: they are not written by pattern")
+    frame = bytes(alone.frame)
+    pattern = plan.patterns[place] = frame[:seal], frame[seal:cut], frame[cut:]
+    return pattern
+
 
 # Keyed by exact type: mypy cannot follow such a table, hence the Any in each writer.
 WRITERS: dict[type, Writer] = {
@@ -194,6 +231,7 @@ WRITERS: dict[type, Writer] = {
     RawText: _write_text,
     Opaque: _write_opaque,
     Blob: _write_blob,
+    Alike: _write_alike,
 }
 
 

@@ -14,8 +14,32 @@ from struct import error as StructError
 from typing import Any, Final
 
 from holdfast.errors import FormatError, LimitError
-from holdfast.wire.plan import ALIGNMENT, F64, HASH_AT, I64, LARGE, PAGE, TRAILER, U32, VERSION
-from holdfast.wire.values import MAX_DEPTH, MAX_KEY, MAX_VALUES, Blob, Document, Int32, Opaque, RawText, Reading
+from holdfast.wire.pattern import Patterns
+from holdfast.wire.plan import (
+    ALIGNMENT,
+    BINARY_HEAD,
+    DATA_HEAD,
+    F64,
+    HASH_AT,
+    I64,
+    LARGE,
+    PAD_HEAD,
+    PAGE,
+    TRAILER,
+    U32,
+    VERSION,
+)
+from holdfast.wire.values import (
+    MAX_DEPTH,
+    MAX_KEY,
+    MAX_VALUES,
+    Blob,
+    Document,
+    Int32,
+    Opaque,
+    RawText,
+    Reading,
+)
 
 Bytes = bytes | mmap.mmap
 """What is read: has ``find``, gives ints by index and bytes by slice."""
@@ -45,8 +69,10 @@ def is_sealed(data: Bytes) -> bool:
     return True
 
 
-def read_document(data: Bytes) -> Reading:
+def read_document(data: Bytes, *, patterns: bool = False) -> Reading:
     """Read the one document that ``data`` holds; blobs are views of ``data``.
+
+    patterns  whether documents of small arrays that are like an earlier one may stand as ``Alike``
 
     Raises FormatError (which byte) for anything that is not one whole, well-formed document, LimitError beyond the
     limits of ``values``.
@@ -54,7 +80,7 @@ def read_document(data: Bytes) -> Reading:
     >>> read_document(b"\\x10\\0\\0\\0\\x12a\\0\\1\\0\\0\\0\\0\\0\\0\\0\\0").document
     {'a': 1}
     """
-    reader = _Reader(data, is_sealed(data))
+    reader = _Reader(data, is_sealed(data), patterns)
     try:
         document = reader.read()
     except (StructError, IndexError):
@@ -77,16 +103,22 @@ class _Level:
     into: Any
     start: int
     array: bool
+    blobs: int
+    """Sealed blobs before it."""
 
 
 class _Reader:
-    def __init__(self, data: Bytes, sealed: bool) -> None:
+    def __init__(self, data: Bytes, sealed: bool, patterns: bool) -> None:
         self.data = data
         self.view = memoryview(data)
         self.sealed = sealed
         self.blobs: list[Blob] = []
         self.levels: list[_Level] = []
         self.names: dict[bytes, str] = {}
+        self.patterns = Patterns(data, self.blobs)
+        self.known = self.patterns.known if sealed and patterns else None
+        self.seal = 0
+        """Where the last blob's checksum stands, if patterns are looked for and it stands right before the padding."""
 
     def read(self) -> Document:
         root: Document = {}
@@ -107,6 +139,7 @@ class _Reader:
     def _entries(self, level: _Level, position: int, left: int) -> tuple[int, int]:
         """Read entries of a document until it closes or another opens."""
         data, find, names, into = self.data, self.data.find, self.names, level.into
+        patterns, known, room = self.patterns, self.known, MAX_DEPTH - len(self.levels)
         while kind := data[position]:
             left -= 1
             end = find(b"\0", position + 1, position + 2 + MAX_KEY)
@@ -121,6 +154,8 @@ class _Reader:
                 into[key], position = read(data, end + 1)
             elif kind == BINARY:
                 into[key], position = self._blob(level, key, end + 1)
+            elif known and kind == DOCUMENT and (found := patterns.match(end + 1, left, room)):
+                into[key], position, left = found
             else:
                 into[key] = child = self._container(kind, position)
                 return self._open(end + 1, child, array=kind == ARRAY), left
@@ -130,6 +165,7 @@ class _Reader:
         """Read elements of an array until it closes or a container opens. BSON.jl goes by their order, not their
         names."""
         data, find, into, sealed = self.data, self.data.find, level.into, self.sealed
+        patterns, known, room = self.patterns, self.known, MAX_DEPTH - len(self.levels)
         while kind := data[position]:
             left -= 1
             end = find(b"\0", position + 1, position + 2 + MAX_KEY)
@@ -143,6 +179,9 @@ class _Reader:
                 into.append(value)
             elif kind == BINARY:
                 value, position = self._blob(level, "", end + 1)
+                into.append(value)
+            elif known and kind == DOCUMENT and (found := patterns.match(end + 1, left, room)):
+                value, position, left = found
                 into.append(value)
             else:
                 child = self._container(kind, position)
@@ -178,7 +217,7 @@ class _Reader:
         # Beyond 2 GiB a length is written modulo 2**32 and can only be checked at the end.
         if left < 1 << 31 and not 5 <= length <= left:
             raise FormatError(f"a document of {length:,} bytes in the {left:,} that are left", position)
-        self.levels.append(_Level(into, position, array))
+        self.levels.append(_Level(into, position, array, len(self.blobs)))
         return position + 4
 
     def _close(self, position: int) -> int:
@@ -188,6 +227,8 @@ class _Reader:
             raise FormatError(f"a document says that it has {length:,} bytes and has {true:,}", level.start)
         if not self.sealed and not level.array and "xxh3" in level.into and "pad" in level.into:
             raise FormatError("an array has Holdfast's checksum, but the end of the file is not Holdfast's", position)
+        if self.seal and len(self.blobs) == level.blobs + 1 and "tag" in level.into:
+            self.patterns.learn(level.into, level.start, position, self.blobs[-1], self.seal)
         return position
 
     def _blob(self, level: _Level, key: str, position: int) -> tuple[Blob, int]:
@@ -202,12 +243,15 @@ class _Reader:
 
     def _unseal(self, document: Document, blob: Blob, start: int) -> None:
         """Take checksum and padding, which are the wire's business, out of the document and onto the blob."""
+        in_order = self.known is not None and list(document)[-2:] == ["xxh3", "pad"]
         pad, value = document.pop("pad", None), document.pop("xxh3")
         alignment = PAGE if blob.nbytes >= LARGE else ALIGNMENT
         if type(pad) is not Blob or type(value) is not int or start % alignment or pad.nbytes >= alignment:
             raise FormatError("an array's data does not stand where its padding should put it", start)
         blob.sealed, blob.checksum = True, value
         self.blobs.append(blob)
+        heads = len(DATA_HEAD) + len(PAD_HEAD) + 2 * BINARY_HEAD
+        self.seal = start - heads - pad.nbytes - I64.size if in_order else 0
 
 
 DOCUMENT, ARRAY, BINARY = 0x03, 0x04, 0x05

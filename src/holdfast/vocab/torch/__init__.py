@@ -21,13 +21,22 @@ from holdfast.codec.rule import Rule, Vocabulary
 from holdfast.vocab.named import value_rules
 from holdfast.vocab.torch import functions, modules, optimisers, schedulers, values
 from holdfast.vocab.torch.sharing import settle
-from holdfast.vocab.torch.tensors import CLASSES, lift_parameter, lift_tensor, lower_tensor, tensor_rule
+from holdfast.vocab.torch.tensors import CLASSES, alike, lift_parameter, lift_tensor, refuse_tensor, tensor_rule
 
 __all__ = ["vocabulary"]
 
 TENSORS = [
-    Rule("python", "torch.Tensor", tuple(CLASSES), lower_tensor, lift_with=lift_tensor, settle=settle, blobs=True),
-    Rule("python", "torch.nn.Parameter", lift_with=lift_parameter, blobs=True),
+    Rule(
+        "python",
+        "torch.Tensor",
+        tuple(CLASSES),
+        lift_with=lift_tensor,
+        settle=settle,
+        refuse=refuse_tensor,
+        alike=alike,
+        blobs=True,
+    ),
+    Rule("python", "torch.nn.Parameter", lift_with=lift_parameter, alike=alike, blobs=True),
 ]
 
 NAMED = {

@@ -5,12 +5,12 @@ from typing import Any
 
 from holdfast.codec.rule import Fields
 from holdfast.errors import FormatError
-from holdfast.vocab.containers import dict_struct, is_name
+from holdfast.vocab.containers import are_names, dict_struct
 
 
 def section(values: Mapping[str, Any]) -> Fields:
     """A document of named parts: ``.weight`` and ``[2]`` in a path."""
-    fields = Fields(values) if all(map(is_name, values)) else dict_struct("dict", values.items())
+    fields = Fields(values) if are_names(values) else dict_struct("dict", values.items())
     if "python" not in fields:
         fields.label = part_label
     return fields

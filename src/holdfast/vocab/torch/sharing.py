@@ -3,7 +3,8 @@
 Strategy: after the walk all tensors are known by the range of bytes that they lie on. Ranges that overlap make a group.
 Where one tensor of a group is dense and covers all of it, that one is an array as ever and the others are views of it;
 otherwise the base is a tensor of one axis over the whole range, which nobody had. A view says the base, the offset in
-bytes, size, strides and dtype. A tensor alone writes only its own elements.
+bytes, size, strides and dtype. A tensor alone writes only its own elements, and small ones of one kind are alike but for
+those.
 """
 
 from typing import Any, Final, NamedTuple
@@ -14,7 +15,9 @@ from torch import Tensor
 
 from holdfast.codec.rule import Fields, Items
 from holdfast.vocab.torch.layouts import array_document, dense_order, span
-from holdfast.vocab.torch.tensors import NAMES, NATIVE, is_turned, memory, on_storage
+from holdfast.vocab.torch.tensors import NAMES, NATIVE, is_turned, memory, on_storage, python_side
+from holdfast.wire.plan import LARGE
+from holdfast.wire.values import Alike, Blob
 
 MAX_PAIRS: Final = 64
 """Tensors of one group up to which we look whether they share elements, and not only a range."""
@@ -25,43 +28,57 @@ ALIGNMENT: Final = 16
 
 
 class Member(NamedTuple):
-    """A tensor, its document, and the range of addresses that it lies on."""
+    """A tensor, the range of addresses that it lies on, and its document."""
 
     tensor: Tensor
-    fields: Fields
     low: int
     high: int
+    fields: Fields
 
 
-def settle(records: list[tuple[Any, Fields]]) -> None:
-    """Complete the documents of all tensors of one save."""
-    members = []
-    for tensor, fields in records:
-        if tensor.numel() == 0 or tensor.is_conj() or tensor.is_neg():
-            write_alone(Member(tensor, fields, 0, 0))
-        else:
-            low = tensor.data_ptr()
-            members.append(Member(tensor, fields, low, low + span(tensor.shape, tensor.stride()) * tensor.itemsize))
-    for group in overlapping(members):
-        if len(group) == 1:
-            write_alone(group[0])
-        else:
-            for part in sharing(group):
-                write_group(part)
+def settle(tensors: list[Any]) -> list[Fields | Alike]:
+    """The documents of all tensors of one save."""
+    ranges = list(map(range_of, tensors))
+    levels: dict[int, Fields] = {}
+    for places in overlapping(tensors, ranges):
+        group = [Member(tensors[place], *ranges[place], python_side(tensors[place])) for place in places]
+        for part in sharing(group):
+            write_group(part)
+        levels.update(zip(places, (member.fields for member in group), strict=True))
+    known: dict[Any, Fields] = {}
+    return [
+        alone(tensor, known, *ranges[place]) if place not in levels else levels[place]
+        for place, tensor in enumerate(tensors)
+    ]
 
 
-def overlapping(members: list[Member]) -> list[list[Member]]:
-    """The members in groups whose ranges touch the same bytes of the same device; in a group, in order of the save."""
-    ranked = sorted(enumerate(members), key=lambda entry: (str(entry[1].tensor.device), entry[1].low))
-    groups: list[list[tuple[int, Member]]] = []
-    device, high = None, 0
-    for number, member in ranked:
-        if member.tensor.device != device or member.low >= high:
-            groups.append([])
-            device, high = member.tensor.device, 0
-        groups[-1].append((number, member))
-        high = max(high, member.high)
-    return [[member for _, member in sorted(group, key=lambda entry: entry[0])] for group in groups]
+def range_of(tensor: Tensor) -> tuple[int, int]:
+    """The address of the first byte of ``tensor`` and of the one after its last; 0 and 0 where its bytes are no one's
+    memory."""
+    if tensor.is_conj() or tensor.is_neg():
+        return 0, 0
+    low = tensor.data_ptr()
+    if tensor.is_contiguous():
+        return low, low + tensor.nbytes
+    return low, low + span(tensor.shape, tensor.stride()) * tensor.itemsize
+
+
+def overlapping(tensors: list[Tensor], ranges: list[tuple[int, int]]) -> list[list[int]]:
+    """The places of tensors, two and more, whose ranges touch the same bytes of the same device; each in order."""
+    by_device: dict[torch.device, list[int]] = {}
+    for place, tensor in enumerate(tensors):
+        by_device.setdefault(tensor.device, []).append(place)
+    return [group for places in by_device.values() for group in _overlapping(places, ranges)]
+
+
+def _overlapping(places: list[int], ranges: list[tuple[int, int]]) -> list[list[int]]:
+    lows, highs = np.array([ranges[place] for place in places], np.int64).T
+    order = np.argsort(lows, kind="stable")
+    apart = lows[order][1:] >= np.maximum.accumulate(highs[order])[:-1]
+    if apart.all():  # nearly every save
+        return []
+    groups = np.split(order, np.flatnonzero(apart) + 1)
+    return [[places[place] for place in sorted(group)] for group in groups if len(group) > 1]
 
 
 def sharing(group: list[Member]) -> list[list[Member]]:
@@ -98,6 +115,23 @@ def _high(group: list[Member]) -> int:
 
 
 # -- documents --------------------------------------------------------------------------------------------------------
+
+
+def alone(tensor: Tensor, known: dict[Any, Fields], low: int, high: int) -> Fields | Alike:
+    """The document of a tensor that shares nothing. The second small one of a kind is like the first but for its data:
+    ``known`` holds the first of each kind."""
+    kind = None
+    if low < high < low + LARGE and tensor.is_contiguous() and not vars(tensor):
+        kind = (type(tensor), tensor.requires_grad, tensor.dtype, tensor.shape, tensor.stride())
+        if kind in known:
+            plain = not tensor.requires_grad and tensor.dtype in NATIVE and tensor.is_cpu
+            array = tensor.numpy() if plain else memory(tensor)
+            return Alike(known[kind], Blob(np.frombuffer(array, np.uint8).data, True))
+    member = Member(tensor, low, high, python_side(tensor))
+    write_alone(member)
+    if kind is not None:
+        known[kind] = member.fields
+    return member.fields
 
 
 def write_alone(member: Member) -> None:

@@ -13,16 +13,18 @@ from collections.abc import Callable
 from math import prod
 from typing import Any, Final
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from holdfast.codec.rule import Fields, Options, Rule
+from holdfast.codec.rule import Fields, Make, Options, Rule
 from holdfast.errors import FormatError, UnsupportedError
 from holdfast.vocab.anatomy import static_attribute
 from holdfast.vocab.named import class_name
 from holdfast.vocab.numpy import NdArray
 from holdfast.vocab.torch.documents import section
 from holdfast.vocab.torch.layouts import MAX_ELEMENTS, array_from, lengths, span
+from holdfast.wire.values import Blob
 
 DTYPES: Final[dict[str, torch.dtype]] = {
     str(value).removeprefix("torch."): value for value in vars(torch).values() if isinstance(value, torch.dtype)
@@ -39,6 +41,9 @@ NATIVE: Final = frozenset(
     )
 )
 """dtypes that NumPy and Julia have."""
+
+NUMPY: Final = {dtype: torch.empty(0, dtype=dtype).numpy().dtype for dtype in NATIVE if dtype is not torch.bool}
+"""Native dtype -> NumPy's. Not every byte is a bool: those are looked at one by one."""
 
 CARRIERS: Final = {1: torch.uint8, 2: torch.uint16, 4: torch.uint32}
 """Width in bytes -> the integers that carry a dtype which NumPy lacks."""
@@ -90,6 +95,19 @@ OBSTACLES: Final[tuple[tuple[Question, str], ...]] = (
 """What a tensor may be that has no plain memory, and what to do instead."""
 
 
+def _is_ordinary(tensor: Tensor) -> bool:
+    """The quick look that settles most tensors: none of the obstacles can be there."""
+    return (
+        tensor.layout is torch.strided
+        and tensor.dtype in NATIVE
+        and tensor.is_cpu
+        and not tensor.is_nested
+        and not any(getattr(tensor, "names", ()))
+        and not (tensor._backward_hooks or tensor._post_accumulate_grad_hooks)
+        and not _is_elsewhere(tensor)
+    )
+
+
 def _is_elsewhere(tensor: Tensor) -> bool:
     try:
         return tensor.data_ptr() == 0 and tensor.numel() > 0
@@ -124,13 +142,20 @@ def _attributes(tensor: Tensor) -> dict[str, Any]:
 # -- out --------------------------------------------------------------------------------------------------------------
 
 
-def lower_tensor(tensor: Tensor) -> Fields:
-    """Python's side of ``tensor``; ``sharing.settle`` adds the memory."""
-    for question, answer in OBSTACLES:
-        if question(tensor):
-            raise UnsupportedError(answer.format(tensor))
+def refuse_tensor(tensor: Tensor) -> None:
+    """Raises UnsupportedError for a tensor that cannot be saved, and says what to do instead."""
+    if not _is_ordinary(tensor):
+        for question, answer in OBSTACLES:
+            if question(tensor):
+                raise UnsupportedError(answer.format(tensor))
+    if vars(tensor):
+        _attributes(tensor)
+
+
+def python_side(tensor: Tensor) -> Fields:
+    """What Python knows of ``tensor`` beside its memory, which ``sharing`` adds."""
     fields = Fields(python=CLASSES[type(tensor)])
-    if tensor.requires_grad != isinstance(tensor, torch.nn.Parameter):
+    if tensor.requires_grad != (type(tensor) is torch.nn.Parameter):  # its isinstance is slow
         fields["requires_grad"] = tensor.requires_grad
     if vars(tensor):
         fields["attributes"] = section(_attributes(tensor))
@@ -190,6 +215,24 @@ def finished(level: Fields, tensor: Tensor, *, parameter: bool = False) -> Tenso
             raise FormatError(f"the attributes of a tensor are {attributes!r:.80}")
         vars(tensor).update(attributes)
     return tensor
+
+
+def alike(value: Tensor, options: Options) -> Make | None:
+    """How a tensor like ``value`` is made on another blob of the file."""
+    dtype, parameter = NUMPY.get(value.dtype), isinstance(value, torch.nn.Parameter)
+    if dtype is None or options.device != "cpu" or vars(value) or value.numel() == 0:
+        return None
+    size, requires_grad = tuple(value.shape), value.requires_grad
+    strides = tuple(stride * value.itemsize for stride in value.stride())
+
+    def make(blob: Blob) -> Tensor:
+        data = bytearray(blob.data) if blob.data.readonly else blob.data
+        tensor = torch.from_numpy(np.ndarray(size, dtype, data, 0, strides))
+        if parameter:
+            return torch.nn.Parameter(tensor, requires_grad)
+        return tensor.requires_grad_() if requires_grad else tensor
+
+    return make
 
 
 def on_array(level: Fields, options: Options) -> Tensor:
