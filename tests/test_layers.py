@@ -20,7 +20,7 @@ LEVELS = [
     {"formats"},
     {"state"},
     {"api"},
-    {"checkpoint"},
+    {"checkpoint", "safetensors"},
     {"__init__"},
     {"cli"},
     {"__main__"},
@@ -36,13 +36,14 @@ ALLOWED = {
 
 PACKAGES = {
     "wire": {"xxhash"},
-    "storage": {"typing_extensions"},
+    "storage": {"typing_extensions", "numpy"},
     "julia": {"numpy", "ml_dtypes"},
     "flux": {"torch", "numpy", "rich"},
     "vocab": {"numpy", "ml_dtypes", "torch", "jax"},
-    "formats": {"numpy", "ml_dtypes"},
+    "formats": {"numpy", "ml_dtypes", "torch", "safetensors", "h5py"},
     "state": {"numpy", "torch"},
     "checkpoint": {"numpy", "torch"},
+    "safetensors": {"numpy", "torch"},
     "cli": {"click", "rich", "numpy", "matplotlib"},
 }
 """The third parties that each room may know; a room that is not listed knows the standard library only."""

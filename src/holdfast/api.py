@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from holdfast.codec.rule import Options
 from holdfast.collector import held
-from holdfast.formats import bson
+from holdfast.formats import choose
+from holdfast.formats.file import ROOT, File
 from holdfast.vocab import vocabulary
 from holdfast.wire.values import Blob
 
@@ -29,6 +30,9 @@ def save(path: Path, /, *mapping: Mapping[str, Any], **values: Any) -> None:
     places (tied weights, an optimiser's parameters) is one object again after ``load``. An existing file is
     replaced at once: until then, and after any crash, the old one is there.
 
+    The ending of ``path`` says the format: ``.safetensors``, ``.npz`` and ``.npy`` are written for others to read, and
+    hold arrays only; everything else is BSON, which holds any value.
+
     Raises UnsupportedError for a value that cannot be saved, with its path (``$.model.layers[2].act``); OSError
     when the disk refuses. The old file is untouched then.
 
@@ -45,7 +49,7 @@ def save(path: Path, /, *mapping: Mapping[str, Any], **values: Any) -> None:
         raise TypeError(f"named twice: {', '.join(sorted(mapping[0].keys() & values.keys()))}")
     if not named:
         raise TypeError("nothing to save: give values by name, as in save(path, model=model)")
-    bson.write(path, named, vocabulary())
+    choose.writer_for(path).write(path, named, vocabulary())
 
 
 @held()
@@ -61,7 +65,8 @@ def load(
 ) -> Any:
     """The values of a file: all as a dict, or those of ``names`` (one: its value; several: a tuple).
 
-    path       a file that ``save`` or Julia's BSON.jl wrote
+    path       a file that ``save`` or Julia's BSON.jl wrote; or a .safetensors, .npz, .npy, .pt, .jld2 or .h5 file. The
+               first bytes say which, not the ending
     device     where tensors go; whatever they were saved from, the CPU is the default
     classes    the classes of yours that the file may build, ``[Net]`` or ``{"old.module.Net": Net}``; see ``register``
     functions  Python functions for Julia closures in the file, by the name that the file gives: ``{"#3#4": f}``
@@ -75,7 +80,7 @@ def load(
     Raises FormatError when it is not such a file (which byte), ChecksumError when bytes changed, UntrustedError
     with all classes that ``classes`` would have to allow, KeyError for a name that is not there.
     """
-    file = bson.open_file(path, mmap=mmap, patterns=True)
+    file = choose.open_file(path, mmap=mmap, patterns=True)
     wanted = list(dict.fromkeys(names)) or file.names
     _require(file, wanted)
     if verify:
@@ -87,14 +92,15 @@ def load(
     values = file.lift(audited, wanted, rules, Options(device=str(device), functions=functions or {}))
     if names:
         return values[names[0]] if len(names) == 1 else tuple(values[name] for name in names)
-    return values[bson.ROOT] if file.whole else values
+    return values[ROOT] if file.whole else values
 
 
 @held()
 def restore(path: Path, /, *, strict: bool = True, **targets: Any) -> None:
     """Fill live objects in place with what the file holds under their names: ``restore(path, model=model, opt=opt)``.
 
-    targets  torch modules, optimisers, schedulers, generators, tensors, arrays, or anything with ``load_state_dict``
+    targets  torch modules, optimisers, schedulers, generators, tensors, arrays, or anything with ``load_state_dict``.
+             A file that is one state dictionary (.safetensors, .pt …) fills the one target, whatever its name
     strict   False fills what fits and warns of the rest
 
     No class needs to be allowed, since nothing is built: the objects are yours. All or nothing: raises
@@ -102,7 +108,10 @@ def restore(path: Path, /, *, strict: bool = True, **targets: Any) -> None:
     """
     from holdfast.state.restore import restore as fill
 
-    fill(bson.open_file(path, patterns=True), targets, strict=strict)
+    file = choose.open_file(path, patterns=True)
+    if file.weights and len(targets) == 1 and not targets.keys() & set(file.names):
+        file = file.under(*targets)  # the file is the state dictionary of the one target
+    fill(file, targets, strict=strict)
 
 
 def inspect(path: Path, /) -> "Entry":
@@ -113,7 +122,7 @@ def inspect(path: Path, /) -> "Entry":
     """
     from holdfast.formats.inspect import inspect_file
 
-    return inspect_file(bson.open_file(path))
+    return inspect_file(choose.open_file(path))
 
 
 def verify(path: Path, /) -> None:
@@ -122,7 +131,7 @@ def verify(path: Path, /) -> None:
     Raises ChecksumError that says which values are bad, FormatError when the file is not whole. A file of BSON.jl's has
     no checksums; its structure is checked.
     """
-    file = bson.open_file(path)
+    file = choose.open_file(path)
     file.verify_frame()
     reached = _reachable(file)
     known = {id(blob) for _, blob in reached}
@@ -163,7 +172,7 @@ def for_flux(model: Model, flux: str = "") -> Model:
     return chosen(model, flux)  # type: ignore[no-any-return]
 
 
-def _reachable(file: bson.File) -> list[tuple[str, Blob]]:
+def _reachable(file: File) -> list[tuple[str, Blob]]:
     """Each sealed blob with the first name that reaches it; needs no rule to be known."""
     found: list[tuple[str, Blob]] = []
     entries = file.document.get("_backrefs")
@@ -185,7 +194,7 @@ def _reachable(file: bson.File) -> list[tuple[str, Blob]]:
     return found
 
 
-def _require(file: bson.File, names: Iterable[str]) -> None:
+def _require(file: File, names: Iterable[str]) -> None:
     absent = [name for name in names if name not in file.document or name == "_backrefs"]
     if absent:
         raise KeyError(f"{file.path} has no {', '.join(map(repr, absent))}; it has {', '.join(map(repr, file.names))}")

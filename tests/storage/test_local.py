@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from holdfast.errors import UnsupportedError
-from holdfast.storage import replace
+from holdfast.storage import write
 from holdfast.storage.local import open_bytes, publish
 
 OLD = b"the old file, whole"
@@ -74,7 +74,7 @@ def test_relative_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_batches_are_cut_where_they_must(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replace, "BATCH", 10)
+    monkeypatch.setattr(write, "BATCH", 10)
     sizes: list[int] = []
     writev = os.writev
     monkeypatch.setattr(os, "writev", lambda fd, batch: sizes.append(sum(map(len, batch))) or writev(fd, batch))

@@ -1,4 +1,4 @@
-"""The command ``holdfast``: look at files, check them, compare them.
+"""The command ``holdfast``: look at files, check them, compare them, convert them.
 
 Strategy: each command opens files as data, builds nothing and imports no framework. What goes wrong is one line on the
 error output. Exit codes: 0 all is well; 1 files differ or are damaged; 2 wrong usage, or something cannot be read.
@@ -9,6 +9,7 @@ differences.py  what differs between two files
 screen.py       how things are printed
 look.py         ls and show
 check.py        verify and diff
+convert.py      convert
 log.py          log, with curve.py and plot.py
 """
 
@@ -22,6 +23,7 @@ import click
 
 from holdfast import __version__
 from holdfast.cli.check import diff, verify
+from holdfast.cli.convert import convert
 from holdfast.cli.log import log
 from holdfast.cli.look import ls, show
 from holdfast.cli.screen import DIFFERENT, UNREADABLE, complain, worded
@@ -84,9 +86,10 @@ def _hint(error: click.ClickException) -> str:
 @click.version_option(__version__, message="holdfast %(version)s")
 @click.pass_context
 def main(context: click.Context) -> None:
-    """Look at saved models, check them and compare them.
+    """Look at saved models, check them, compare and convert them.
 
-    Reads files of Holdfast's and of Julia's BSON.jl. Needs neither PyTorch nor Julia; runs nothing that a file names.
+    Reads files of Holdfast's and of Julia's BSON.jl, and .safetensors, .npz, .npy, .pt, .jld2 and .h5. Runs nothing that
+    a file names.
 
     Exit codes: 0 all is well, 1 files differ or are damaged, 2 wrong usage or unreadable.
     """
@@ -94,5 +97,5 @@ def main(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (ls, show, verify, diff, log):
+for command in (ls, show, verify, diff, convert, log):
     main.add_command(command)

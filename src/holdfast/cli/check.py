@@ -50,7 +50,7 @@ def _verified(path: str) -> dict[str, Any]:
     arrays, nbytes = len(contents.file.blobs), contents.file.size
     return report | {
         "ok": not bad,
-        "checksums": contents.file.sealed,
+        "checksums": contents.file.checked,
         "arrays": arrays,
         "nbytes": nbytes,
         "damaged": bad,

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from holdfast.cli.arrays import NdArray, array_of, blobs_of
 from holdfast.codec.lift import backrefs_of, resolve
 from holdfast.errors import ChecksumError
-from holdfast.formats.bson import File, open_file
+from holdfast.formats.arrays import NdArray, array_of, blobs_of
+from holdfast.formats.choose import open_file
 from holdfast.formats.describe import Describer
 from holdfast.formats.entry import Entry
+from holdfast.formats.file import File
 from holdfast.formats.inspect import inspect_file, names_only
 from holdfast.wire.values import Blob
 

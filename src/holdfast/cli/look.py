@@ -56,7 +56,7 @@ def described(entry: Entry) -> dict[str, Any]:
 def show(file: str, path: str, values: bool, depth: int | None, as_json: bool) -> None:
     """Show what is in FILE as a tree, from PATH down (such as model.layers[0])."""
     contents = look_into(file)
-    top = _found(contents, path)
+    top = found(contents, path)
     if values:
         check(contents)
     lines = _lines(top, depth, every=as_json)
@@ -69,7 +69,8 @@ def show(file: str, path: str, values: bool, depth: int | None, as_json: bool) -
     say_all(_styled(contents, entry, before, values) for entry, before in lines)
 
 
-def _found(contents: Contents, path: str) -> Entry:
+def found(contents: Contents, path: str) -> Entry:
+    """The entry at ``path``, where its contents stand."""
     try:
         entry = contents.tree.find(path)
         return contents.tree.find(entry.shared) if entry.shared is not None else entry
@@ -87,7 +88,7 @@ def check(contents: Contents) -> None:
 
 def _summary(contents: Contents) -> str:
     size = size_text(contents.file.size)
-    return f"{size}, " + ("with checksums" if contents.file.sealed else "without checksums: not written by Holdfast")
+    return f"{size}, " + ("with checksums" if contents.file.checked else "without checksums: not written by Holdfast")
 
 
 def _lines(top: Entry, depth: int | None, *, every: bool) -> Iterator[tuple[Entry, str]]:

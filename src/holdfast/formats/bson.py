@@ -5,30 +5,25 @@ Reading is map, read, check, audit, build, and only the wanted names are checked
 checksums: it is read all the same, there is just nothing to compare.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from os import PathLike, fspath
+from collections.abc import Mapping
+from os import fspath
 from typing import Any, Final
 
-from holdfast.codec.lift import Audited, audit, lift
 from holdfast.codec.lower import lower
-from holdfast.codec.rule import Options, Vocabulary
+from holdfast.codec.rule import Vocabulary
 from holdfast.collector import held
-from holdfast.errors import ChecksumError, FormatError, HoldfastError, UnsupportedError
+from holdfast.errors import FormatError, UnsupportedError
+from holdfast.formats.file import ROOT, File, Path, in_file
 from holdfast.storage import local
-from holdfast.wire.checksum import checksums, frame_checksum, seal
+from holdfast.wire.checksum import Sealing
 from holdfast.wire.plan import Plan, plan_document
-from holdfast.wire.read import read_document, trailer_checksum
-from holdfast.wire.values import Blob, Document
+from holdfast.wire.read import read_document
+from holdfast.wire.values import Document
 
-Path = str | PathLike[str]
+__all__ = ["ROOT", "File", "Path", "open_file", "plan", "publish", "write"]
 
 RESERVED: Final = frozenset({"tag", "_backrefs", "_holdfast"})
 """Names that the top of a file needs for itself."""
-
-ROOT: Final = "value"
-"""The name of the one value of a file whose root is a Julia value and not a dictionary of names."""
 
 
 def write(path: Path, values: Mapping[str, Any], vocabulary: Vocabulary, *, durable: bool = True) -> None:
@@ -51,60 +46,18 @@ def plan(values: Mapping[str, Any], vocabulary: Vocabulary) -> Plan:
     return plan_document(lower(values, vocabulary))
 
 
+def write_document(path: Path, document: Document, keep: Any = None) -> None:
+    """Write a document that a reader of any format gave, its arrays with checksums; see ``write``. Changes it."""
+    from holdfast.formats.change import as_bson
+
+    publish(path, plan_document(as_bson(document)))
+
+
 def publish(path: Path, plan: Plan, *, durable: bool = True) -> None:
-    """Compute the checksums of ``plan`` and put it at ``path``; see ``storage.local.publish``."""
-    seal(plan)
-    local.publish(path, plan.buffers(), durable=durable)
-
-
-@dataclass(slots=True)
-class File:
-    """An open file: its document, and what is needed to check and build parts of it."""
-
-    path: str
-    data: Any
-    document: Document
-    sealed: bool
-    whole: bool
-    """Whether the root is one Julia value, which stands under ``ROOT``."""
-    blobs: list[Blob]
-
-    @property
-    def names(self) -> list[str]:
-        return [name for name in self.document if name != "_backrefs"]
-
-    @property
-    def size(self) -> int:
-        return len(self.data)
-
-    def audit(self, names: Iterable[str], vocabulary: Vocabulary) -> Audited:
-        with self._named():
-            return audit(self.document, names, vocabulary)
-
-    def lift(self, audited: Audited, names: Sequence[str], vocabulary: Vocabulary, options: Options) -> dict[str, Any]:
-        with self._named():
-            return lift(audited, names, vocabulary, options)
-
-    def verify_frame(self) -> None:
-        """Raises ChecksumError when any byte outside the arrays has changed."""
-        if self.sealed and frame_checksum(memoryview(self.data), self.blobs) != trailer_checksum(self.data):
-            raise ChecksumError(f"{self.path}: the structure of the file is damaged (its checksum does not match)")
-
-    def verify_blobs(self, blobs: Sequence[tuple[str, Blob]]) -> None:
-        """Raises ChecksumError that names each value of which an array has changed."""
-        found = checksums([blob for _, blob in blobs])
-        bad = {name: blob for (name, blob), sum_ in zip(blobs, found, strict=True) if blob.checksum != sum_}
-        if bad:
-            places = ", ".join(f"{name} (array at byte {blob.offset:,})" for name, blob in bad.items())
-            raise ChecksumError(f"{self.path}: damaged values: {places}", sorted(bad))
-
-    @contextmanager
-    def _named(self) -> Iterator[None]:
-        """Errors of the document's meaning say which file it was."""
-        try:
-            yield
-        except FormatError as error:
-            raise _in_file(error, self.path) from error.__cause__
+    """Put ``plan`` at ``path``, its checksums made on the way; see ``storage.local.publish``."""
+    sealing = Sealing(plan)
+    buffers = [view if seen is None else local.Watched(view, seen) for view, seen in sealing.parts()]
+    local.publish(path, buffers, durable=durable, complete=sealing.complete)
 
 
 def open_file(path: Path, *, mmap: bool = True, patterns: bool = False) -> File:
@@ -122,15 +75,9 @@ def file_of(name: str, data: Any, *, patterns: bool = False) -> File:
     try:
         reading = read_document(data, patterns=patterns)
     except FormatError as error:
-        raise _in_file(error, name) from None
+        raise in_file(error, name) from None
     document, whole = reading.document, "tag" in reading.document and isinstance(reading.document["tag"], str)
     if whole:
         backrefs = {"_backrefs": document["_backrefs"]} if "_backrefs" in document else {}
         document = {ROOT: {key: value for key, value in document.items() if key != "_backrefs"}, **backrefs}
     return File(name, data, document, reading.sealed, whole, reading.blobs)
-
-
-def _in_file(error: FormatError, path: str) -> HoldfastError:
-    named = type(error)(f"{path}: {error.message}", error.offset)
-    named.__suppress_context__ = True
-    return named

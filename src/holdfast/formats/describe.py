@@ -148,6 +148,8 @@ class Describer(Nodes):
         """The array as Python sees it, where that differs from Julia."""
         if node.get("python") == "bytearray":
             return Seen("bytearray", nbytes=seen.nbytes)
+        if node.get("python") == "list":  # of numbers, which travels as a vector
+            return Seen("list", nbytes=seen.nbytes, dtype=seen.dtype, length=sum(seen.shape or ()))
         if isinstance(node.get("dtype"), str | list):
             seen.dtype = _dtype_text(node["dtype"])
         if "shape" in node:

@@ -7,17 +7,16 @@ deep, and a small file can be very deep: beyond so many characters of paths, val
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any, Final
 
 from holdfast.codec.lift import backrefs_of
 from holdfast.codec.rule import Vocabulary
-from holdfast.formats.bson import File
+from holdfast.formats.arrays import names_only
 from holdfast.formats.describe import Describer, Seen
 from holdfast.formats.entry import Entry
-from holdfast.vocab import julia, numpy, python, randoms
+from holdfast.formats.file import File
 
-__all__ = ["Entry", "inspect_file"]
+__all__ = ["Entry", "inspect_file", "names_only"]
 
 
 MAX_PATHS: Final = 16 << 20
@@ -43,12 +42,6 @@ def _entry(
 ) -> Entry:
     nbytes = seen.nbytes + sum(child.nbytes for child in children) if children else seen.nbytes
     return Entry(name, path, seen.type, seen.shape, seen.dtype, nbytes, children, shared, seen.value, seen.length)
-
-
-@cache
-def names_only() -> Vocabulary:
-    """The rules without any framework's: the names that a file gives are enough to say what is in it."""
-    return Vocabulary([*julia.RULES, *python.RULES, *numpy.RULES, *randoms.RULES])
 
 
 def inspect_file(file: File, vocabulary: Vocabulary | None = None) -> Entry:

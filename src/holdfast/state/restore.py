@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from holdfast.codec.rule import Options
 from holdfast.errors import MismatchError
-from holdfast.formats.bson import File
+from holdfast.formats.file import File
 from holdfast.state.match import FILE, absent
 from holdfast.state.records import Records
 from holdfast.state.targets import Act, Plan, Step, plan_plain

@@ -8,19 +8,20 @@ OSError that leaves here says that the target is unchanged; DurabilityError is t
 import contextlib
 import errno
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from holdfast.errors import DurabilityError, UnsupportedError
 from holdfast.storage.draft import sweep
 from holdfast.storage.folder import Folder, kind_of
 from holdfast.storage.read import Mapped, open_bytes
-from holdfast.storage.replace import flat, replace
+from holdfast.storage.replace import replace
+from holdfast.storage.way import Watched, flat, nothing
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["Mapped", "open_bytes", "publish"]
+__all__ = ["Mapped", "Watched", "open_bytes", "publish"]
 
 ADVICE: Final[dict[int, str]] = {
     getattr(errno, name): text
@@ -41,10 +42,11 @@ ADVICE: Final[dict[int, str]] = {
 
 def publish(
     path: str | os.PathLike[str],
-    buffers: "Sequence[Buffer]",
+    buffers: "Sequence[Buffer | Watched]",
     *,
     durable: bool = True,
     exclusive: bool = False,
+    complete: Callable[[], object] = nothing,
 ) -> None:
     """Make ``path`` a file that holds ``buffers``, one after the other, in one step.
 
@@ -52,9 +54,15 @@ def publish(
     new bytes, never a mixture. The old file's owner, group and permissions are kept, a symbolic link stays and what
     it points to is replaced, and other hard links keep the old content. Maps of the old file stay valid.
 
-    buffers: objects with the buffer protocol, C-contiguous, of any size; nothing is copied.
+    buffers: objects with the buffer protocol, C-contiguous, of any size; no more than 8 MiB are copied at a time. A
+    ``Watched`` one is shown to its watcher while it is written.
     exclusive: raise FileExistsError if anything stands at ``path``, also if it came there a moment ago.
-    durable: False leaves out the syncs, for measuring what they cost.
+    durable: False leaves out the syncs and writes through the page cache, for measuring what they cost.
+    complete: is called when all watchers have seen their bytes and before any other buffer is written, which it may
+    still change: checksums can stand in front of what they are of, and nothing is read twice.
+
+    Durable long buffers go around the page cache (O_DIRECT) where the file system allows it, which leaves the memory
+    to others. So the file is not in that cache afterwards, and the first load reads it from the disk.
 
     Raises OSError (disk full, no permission …), UnsupportedError if ``path`` is not a regular file (a folder, a pipe,
     a device), both with ``path`` untouched; and DurabilityError if the new file is in place but may not survive a
@@ -69,14 +77,14 @@ def publish(
     """
     path = os.fspath(path)
     views = flat(buffers)
-    with _explained(path, sum(view.nbytes for view in views)):
+    with _explained(path, sum(view.nbytes for view, _ in views)):
         place, name = _target(path, exclusive)
         with Folder(place) as folder:
             old = folder.look(name)
             if old is not None:
                 _check(old, path, exclusive)
             sweep(folder)
-            replace(folder, name, views, old=old, durable=durable, exclusive=exclusive)
+            replace(folder, name, views, complete, old=old, durable=durable, exclusive=exclusive)
 
 
 def _target(path: str, exclusive: bool) -> tuple[str, str]:

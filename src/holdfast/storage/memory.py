@@ -6,13 +6,13 @@ opened stay as they were, and what was opened can be written without changing wh
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from holdfast.storage.read import Mapped
-from holdfast.storage.replace import flat
 from holdfast.storage.system import fresh_memory
+from holdfast.storage.way import Watched, flat, nothing, shown
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -65,16 +65,18 @@ class MemoryStorage:
     def publish(
         self,
         path: str | os.PathLike[str],
-        buffers: "Sequence[Buffer]",
+        buffers: "Sequence[Buffer | Watched]",
         *,
         durable: bool = True,
         exclusive: bool = False,
+        complete: Callable[[], object] = nothing,
     ) -> None:
         """As ``local.publish``: all of the buffers, or an OSError and no change."""
         name = os.fspath(path)
         if exclusive and name in self.files:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)
-        views = flat(buffers)
+        views = [view for view, _ in shown(flat(buffers))]
+        complete()
         if self.fail_at is not None and sum(view.nbytes for view in views) >= self.fail_at:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), name)
         data = b"".join(views)

@@ -8,25 +8,21 @@ sync would return in peace with the data gone.
 import errno
 import os
 import stat
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
 
-from holdfast.errors import DurabilityError, UnsupportedError
+from holdfast.errors import DurabilityError
 from holdfast.storage import system
 from holdfast.storage.draft import Draft
 from holdfast.storage.folder import Folder
-
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
-
-# Bytes of one write. Far below the 2 GiB that any system takes, small enough that Ctrl-C is heard at once.
-BATCH: Final[int] = 64 << 20
+from holdfast.storage.way import Views
+from holdfast.storage.write import write_file
 
 
 def replace(
     folder: Folder,
     name: str,
-    views: Sequence[memoryview],
+    views: Views,
+    complete: Callable[[], object],
     *,
     old: os.stat_result | None,
     durable: bool,
@@ -37,8 +33,8 @@ def replace(
     # old one may be private, so its draft is too until it has the old file's mode.
     with Draft(folder) as draft:
         draft.create(name, 0o666 if old is None else 0o600)
-        system.reserve(draft.fd, sum(view.nbytes for view in views))
-        write_all(draft.fd, views)
+        system.reserve(draft.fd, sum(view.nbytes for view, _ in views))
+        write_file(draft.fd, views, complete, direct=durable)
         if old is not None:
             _inherit(draft.fd, old)
         if durable:
@@ -46,48 +42,6 @@ def replace(
         _commit(draft, name, exclusive)
     if durable:
         _sync_names(folder, name)
-
-
-def flat(buffers: "Iterable[Buffer]") -> list[memoryview]:
-    """The bytes of each buffer, in place; empty ones are left out."""
-    views = []
-    for index, buffer in enumerate(buffers):
-        try:
-            view = memoryview(buffer)
-            if view.nbytes:
-                views.append(view.cast("B"))
-        except (BufferError, TypeError, ValueError) as error:
-            raise UnsupportedError(f"buffer {index} is not plain bytes in the order of the file: {error}") from error
-    return views
-
-
-def write_all(fd: int, views: Sequence[memoryview]) -> None:
-    """Write every byte of ``views`` (flat, none empty), in batches, going on where a short write stopped."""
-    most = system.buffers_per_write()
-    first, skip = 0, 0  # the view to go on with, and how many of its bytes are written
-    while first < len(views):
-        try:
-            written = system.write(fd, _batch(views, first, skip, most))
-        except InterruptedError:
-            continue
-        if written <= 0:
-            raise OSError(errno.EIO, "the disk took no more bytes")
-        skip += written
-        while first < len(views) and skip >= views[first].nbytes:
-            skip -= views[first].nbytes
-            first += 1
-
-
-def _batch(views: Sequence[memoryview], first: int, skip: int, most: int) -> list[memoryview]:
-    batch, room = [], BATCH
-    for view in views[first : first + most]:
-        piece = view[skip : skip + room]
-        batch.append(piece)
-        room -= piece.nbytes
-        if room <= 0:
-            break
-        skip = 0
-    return batch
 
 
 def _inherit(fd: int, old: os.stat_result) -> None:

@@ -26,6 +26,7 @@ fcntl: Any = _optional("fcntl")  # not on Windows
 
 HAS_OPEN_FOLDERS: bool = hasattr(os, "O_DIRECTORY") and os.open in os.supports_dir_fd
 RENAMES_OPEN_FILES: bool = sys.platform != "win32"
+WRITES_ANYWHERE: bool = hasattr(os, "pwrite")
 
 READ: Final[int] = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 READ_NO_LINK: Final[int] = READ | getattr(os, "O_NOFOLLOW", 0)
@@ -64,6 +65,39 @@ def buffers_per_write() -> int:
 def write(fd: int, batch: Sequence[memoryview]) -> int:
     """Write a batch in one call; the count may fall short. Without ``writev``: the first buffer alone."""
     return os.writev(fd, batch) if hasattr(os, "writev") else os.write(fd, batch[0])
+
+
+def write_at(fd: int, view: memoryview, offset: int) -> int:
+    """Write at ``offset``, wherever other threads are writing; the count may fall short. See ``WRITES_ANYWHERE``."""
+    return os.pwrite(fd, view, offset)
+
+
+def seek(fd: int, offset: int) -> None:
+    """Let the next ``write`` begin at ``offset``."""
+    os.lseek(fd, offset, os.SEEK_SET)
+
+
+def direct(fd: int, *, on: bool) -> bool:
+    """Let writes to ``fd`` and its duplicates go around the page cache from now on, or no longer.
+
+    False where that cannot be had: on systems other than Linux, and on some network file systems.
+    """
+    flag = getattr(os, "O_DIRECT", 0)
+    if fcntl is None or not flag:
+        return False
+    flags = fcntl.fcntl(fd, fcntl.F_GETFL)
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETFL, flags | flag if on else flags & ~flag)
+    except OSError as error:
+        if error.errno not in UNKNOWN:
+            raise
+        return False
+    return True
+
+
+def duplicate(fd: int) -> int:
+    """Another descriptor of the same open file, with its locks and flags."""
+    return os.dup(fd)
 
 
 def reserve(fd: int, size: int) -> None:

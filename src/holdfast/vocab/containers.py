@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from holdfast.codec.rule import Fields, Filling, Items, Rule
 from holdfast.errors import FormatError, UnsupportedError
+from holdfast.vocab import vectors
 from holdfast.vocab.julia import nothings, struct
 from holdfast.vocab.keys import hashed, savable, shown, spread
 from holdfast.vocab.types import ANY, DICT, NOTHING, SET, base
@@ -233,7 +234,8 @@ def lift_frozenset(level: Fields) -> frozenset[Any]:
 
 
 RULES: Final = [
-    Rule("tag", "list", (list,), Items, lift_list),
+    Rule("tag", "list", (list,), vectors.lower_list, lift_list),
+    *vectors.RULES,
     Rule("tag", "tuple", (tuple,), lambda value: Fields(tag="tuple", data=Items(value)), lift_tuple),
     Rule("tag", "dict", (dict,), lower_dict, lift_plain_dict),
     Rule("python", "dict", lift=lift_dict, raw=TYPE),

@@ -12,13 +12,14 @@ from typing import Any, Final, Literal
 import ml_dtypes
 import numpy as np
 
-from holdfast.codec.rule import Fields, Items, Rule, Shared
+from holdfast.codec.rule import Fields, Items, Make, Options, Rule, Shared
 from holdfast.errors import FormatError, LimitError, UnsupportedError
 from holdfast.julia.types import BITS, dtype_of
 from holdfast.julia.values import Array, DataType, Struct
 from holdfast.vocab.keys import shown
 from holdfast.vocab.types import BY_DTYPE, array_type, datatype, tuple_of
-from holdfast.wire.values import MAX_BLOB, Blob, Int32
+from holdfast.wire.plan import LARGE
+from holdfast.wire.values import MAX_BLOB, Alike, Blob, Int32
 
 NdArray = np.ndarray[Any, Any]
 
@@ -163,6 +164,37 @@ def array_fields(array: NdArray, **extra: Any) -> Fields:
     return Fields(tag="struct", type=_permuted_type(array.dtype, array.ndim), data=Items([_plain(array.T)]), **extra)
 
 
+def refuse_array(array: NdArray) -> None:
+    """Raises UnsupportedError for an array that cannot be saved."""
+    if array.dtype not in LOWER_NAMES:
+        describe(array.dtype)
+
+
+def settle(arrays: list[Any]) -> list[Fields | Alike]:
+    """The documents of all arrays of one save: the second small one of a kind is like the first but for its data."""
+    known: dict[Any, Fields] = {}
+    return [_document(array, known) for array in arrays]
+
+
+def _document(array: NdArray, known: dict[Any, Fields]) -> Fields | Alike:
+    row_major, column_major = array.flags.c_contiguous, array.flags.f_contiguous
+    if not 0 < array.nbytes < LARGE or array.dtype not in BY_DTYPE or not (row_major or column_major):
+        return array_fields(array)
+    kind = array.dtype, array.shape, column_major
+    if kind in known:
+        flat = np.frombuffer(array if row_major else array.T, np.uint8)
+        return Alike(known[kind], Blob(flat.data, True))
+    return known.setdefault(kind, array_fields(array))
+
+
+def alike(value: Any, options: Options) -> Make | None:
+    """How an array like ``value`` is made on another blob of the file."""
+    if type(value) is not np.ndarray or value.dtype not in LOWER_NAMES or value.dtype == np.bool_ or not value.size:
+        return None
+    shape, dtype, strides = value.shape, value.dtype, value.strides
+    return lambda blob: np.ndarray(shape, dtype, blob.data, 0, strides)
+
+
 @cache
 def _permuted_type(dtype: np.dtype[Any], ndim: int) -> Shared:
     """The type of a Julia array of ``ndim`` axes in reverse order."""
@@ -260,6 +292,14 @@ def lift_permuted(level: Fields) -> Any:
     return Struct(type_, data)
 
 
+def lift_foreign(level: Fields) -> Any:
+    """An array of a framework that is not installed: in the dtype that it had, where NumPy has that one too."""
+    array = lift_permuted(level) if level["tag"] == "struct" else lift_array(level)
+    dtype = NAMED.get(level["dtype"]) if isinstance(level.get("dtype"), str) else None
+    fits = isinstance(array, np.ndarray) and dtype is not None and dtype.itemsize == array.itemsize
+    return array.view(dtype) if fits else array
+
+
 def lift_ndarray(level: Fields) -> NdArray:
     """What ``array_fields`` wrote with Python's own keys on it."""
     array = (
@@ -340,9 +380,18 @@ def lift_generic(level: Fields) -> Any:
 SCALARS: Final = tuple({dtype.type for dtype in NAMED.values()} | {np.bytes_, np.str_, np.void})
 
 RULES: Final = [
-    Rule("tag", "array", lift=lift_array, blobs=True, needs=frozenset({"type", "size", "data"})),
-    Rule("struct", "Base.PermutedDimsArrays.PermutedDimsArray", lift=lift_permuted),
-    Rule("python", "numpy.ndarray", (np.ndarray,), array_fields, lift_ndarray, blobs=True),
+    Rule("tag", "array", lift=lift_foreign, alike=alike, blobs=True, needs=frozenset({"type", "size", "data"})),
+    Rule("struct", "Base.PermutedDimsArrays.PermutedDimsArray", lift=lift_foreign, alike=alike),
+    Rule(
+        "python",
+        "numpy.ndarray",
+        (np.ndarray,),
+        lift=lift_ndarray,
+        settle=settle,
+        refuse=refuse_array,
+        alike=alike,
+        blobs=True,
+    ),
     Rule("python", "numpy.generic", SCALARS, lower_scalar, lift_generic, identity=False),
     Rule("tag", Int32.__name__, lift=np.int32),
     *(Rule("struct", name, lift=lift_scalar(name)) for name in BITS),

@@ -5,7 +5,7 @@ long one to one thread. The frame's own checksum covers all other bytes before i
 one flipped bit anywhere is seen. BSON has signed integers only: a checksum is stored as an int64.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from os import cpu_count
 from typing import Final
@@ -47,7 +47,47 @@ def checksums(blobs: Sequence[Blob]) -> list[int]:
 
 def seal(plan: Plan) -> None:
     """Fill in the checksums of ``plan``: each blob's, then the frame's."""
-    for (position, _), value in zip(plan.seals, checksums([blob for _, blob in plan.seals]), strict=True):
+    _fill(plan, checksums([blob for _, blob in plan.seals]))
+
+
+class Sealing:
+    """The checksums of ``plan``, made while its bytes are written; ``complete`` fills them in.
+
+    >>> from holdfast.wire.plan import plan_document
+    >>> plan = plan_document({"a": {"data": Blob(memoryview(bytes(WORTH_A_THREAD)), sealed=True)}})
+    >>> sealing = Sealing(plan)
+    >>> for view, seen in sealing.parts():
+    ...     if seen:
+    ...         seen(view)
+    >>> sealing.complete()
+    >>> I64.unpack_from(plan.frame, plan.seals[0][0])[0] == checksum(plan.seals[0][1].data)
+    True
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._states = [xxh3_64() if blob.nbytes >= WORTH_A_THREAD else None for _, blob in plan.seals]
+
+    def parts(self) -> list[tuple[memoryview, Callable[[memoryview], object] | None]]:
+        """The file's bytes in order; what has a function beside it must be given to it once, in order, in any pieces.
+
+        The rest may only be read after ``complete``.
+        """
+        frame, start = memoryview(self._plan.frame), 0
+        parts: list[tuple[memoryview, Callable[[memoryview], object] | None]] = []
+        for (cut, blob), state in zip(self._plan.cuts, self._states, strict=True):
+            parts += [(frame[start:cut], None), (blob.data, state and state.update)]
+            start = cut
+        return [*parts, (frame[start:], None)]
+
+    def complete(self) -> None:
+        """Fill in all checksums: those of the blobs that were given piece by piece, of the short ones, of the frame."""
+        pairs = zip(self._plan.seals, self._states, strict=True)
+        _fill(self._plan, [_signed(one.intdigest()) if one else checksum(blob.data) for (_, blob), one in pairs])
+
+
+def _fill(plan: Plan, values: Iterable[int]) -> None:
+    for (position, _), value in zip(plan.seals, values, strict=True):
         I64.pack_into(plan.frame, position, value)
     end = len(plan.frame) - len(TRAILER) + HASH_AT
     I64.pack_into(plan.frame, end, checksum(memoryview(plan.frame)[:end]))

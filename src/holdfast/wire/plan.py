@@ -12,6 +12,7 @@ not fit in 32 bits is written modulo 2**32 (below 2 GiB that is plain BSON).
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import chain
 from struct import Struct
 from typing import Any, Final
 
@@ -120,8 +121,13 @@ def _key(name: str) -> bytes:
     return key + b"\0"
 
 
+INDICES: Final = tuple(b"%d\0" % index for index in range(1000))
+"""The names of an array's first elements, made once."""
+
+
 def _elements(values: list[Any]) -> Iterator[tuple[bytes, Any]]:
-    return zip(map(b"%d\0".__mod__, range(len(values))), values, strict=True)
+    rest = map(b"%d\0".__mod__, range(len(INDICES), len(values)))
+    return zip(chain(INDICES, rest), values, strict=False)
 
 
 Writer = Callable[[Plan, bytes, Any], "dict[str, Any] | list[Any] | None"]

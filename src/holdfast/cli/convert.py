@@ -1,0 +1,190 @@
+"""``holdfast convert``: a file in another format, with other names, another dtype, or a part of it alone.
+
+Strategy: the file's document is changed and written; nothing in it is built, so no class has to be allowed and no
+framework is needed. Arrays go from one file to the other one by one: what can stay as it is stays mapped, what is made
+anew goes to the disk beside the target. Only ``--to-flux`` and ``--to-torch`` build models, which exist on both sides.
+"""
+
+import os
+from collections.abc import Callable
+from typing import Any, Final
+
+import click
+import numpy as np
+
+from holdfast.api import load, save
+from holdfast.cli.contents import Contents, damaged, look_into
+from holdfast.cli.look import FILE, found
+from holdfast.cli.screen import complain, progress, say
+from holdfast.errors import ChecksumError, UnsupportedError
+from holdfast.formats.arrays import NdArray
+from holdfast.formats.change import Change, part_of
+from holdfast.formats.choose import format_for, module_of
+from holdfast.formats.entry import size_text
+from holdfast.formats.file import ROOT
+from holdfast.formats.scratch import Scratch
+
+WITH_METADATA: Final = (".safetensors",)
+"""Endings of formats that have a place for the texts which stand beside the tensors."""
+
+
+@click.command(short_help="Write FILE A anew as FILE B, in the format of B's ending.")
+@click.argument("a", type=FILE)
+@click.argument("b", type=FILE)
+@click.option("--only", metavar="PATH", help="Only this value; of a dictionary, what is in it.")
+@click.option(
+    "--rename", "renames", metavar="OLD=NEW", multiple=True, help="A name, and all that begin with OLD and a dot."
+)
+@click.option("--prefix-strip", "prefix", metavar="PREFIX", help="Take PREFIX off the names that begin with it.")
+@click.option("--dtype", metavar="DTYPE", help="Change floating-point arrays to DTYPE, such as bfloat16.")
+@click.option("--to-flux", is_flag=True, help="Models of torch.nn become Flux's.")
+@click.option("--to-torch", is_flag=True, help="Flux's models become models of torch.nn.")
+@click.option("--force", is_flag=True, help="Replace B when it is there.")
+def convert(
+    a: str,
+    b: str,
+    only: str | None,
+    renames: tuple[str, ...],
+    prefix: str | None,
+    dtype: str | None,
+    to_flux: bool,
+    to_torch: bool,
+    force: bool,
+) -> None:
+    """Write file A anew as file B, in the format that B's ending names: .bson, .safetensors, .npz or .npy.
+
+    All checksums of A are compared first. Names are changed in the order --prefix-strip, --rename.
+    """
+    row = format_for(b)  # raises before anything is read
+    if not force and os.path.lexists(b):
+        raise click.UsageError(f"{b} is there already: --force replaces it")
+    if to_flux or to_torch:
+        if (to_flux and to_torch) or any((only, renames, prefix, dtype)):
+            raise click.UsageError("--to-flux and --to-torch stand alone; convert the result for the rest")
+        _save_models(a, b, _flux if to_flux else _torch)
+    else:
+        contents = look_into(a)
+        with Scratch(b) as scratch:
+            _check(contents, scratch)
+            change = _changed(contents, only, prefix, dict(map(_pair, renames)), row.endings[0] in WITH_METADATA)
+            if dtype is not None:
+                _cast(change, dtype, contents, scratch)
+            module_of(row, f"writing {row.name} files").write_document(b, change.finished(), keep=_keeping(scratch))
+    say((b, "bold"), (f": {size_text(os.path.getsize(b))}, {row.name}", ""))
+
+
+def _pair(text: str) -> tuple[str, str]:
+    old, equals, new = text.partition("=")
+    if not equals or not old or not new:
+        raise click.UsageError(f"--rename {text}: give it as OLD=NEW")
+    return old, new
+
+
+def _check(contents: Contents, scratch: Scratch) -> None:
+    """Compare all checksums. What the file only has compressed goes to the disk, array by array."""
+    file = contents.file
+    with progress("checking", sum(blob.nbytes for blob in file.blobs)) as advance:
+        if file.packed:
+            bad = []
+            for place, blob in contents.sealed_arrays():
+                bad += damaged_blobs(contents, place, blob)
+                kept = scratch.keep(np.frombuffer(blob.data, np.uint8)) if blob.nbytes else None
+                blob.data = kept.data if kept is not None else blob.data
+                advance(blob.nbytes)
+        else:
+            bad = damaged(contents, advance)
+    if bad:
+        raise ChecksumError(f"{file.path}: damaged values: {', '.join(bad)}", bad)
+
+
+def damaged_blobs(contents: Contents, place: str, blob: Any) -> list[str]:
+    """``place``, if its bytes are not the ones that were written."""
+    try:
+        contents.file.verify_blobs([(place, blob)])
+    except ChecksumError as error:
+        return list(error.names)
+    return []
+
+
+def _changed(
+    contents: Contents, only: str | None, prefix: str | None, renames: dict[str, str], metadata: bool
+) -> Change:
+    """The document of A, or the part that is wanted, with its new names; with what stands beside the values, if B has
+    room for it."""
+    document = contents.file.document
+    if only is not None:
+        entry = found(contents, only)
+        document = part_of(document, contents.document(entry), str(entry.name))
+    elif contents.file.whole:
+        document = part_of(document, document[ROOT], ROOT)
+    elif not metadata:
+        document = {name: node for name, node in document.items() if name not in contents.file.hidden}
+    change = Change(document)
+    if prefix is not None:
+        change.strip(prefix)
+    change.rename(renames)
+    return change
+
+
+def _cast(change: Change, dtype: str, contents: Contents, scratch: Scratch) -> None:
+    with progress(f"to {dtype}", contents.tree.nbytes) as advance:
+        lost = change.cast(dtype, scratch.empty, advance)
+    if lost:
+        complain(f"{lost:,} numbers are too large for {dtype} and are infinite or NaN now")
+
+
+def _keeping(scratch: Scratch) -> Callable[[NdArray], NdArray]:
+    """Arrays that only exist in memory go to the disk; those that stand on a file stay where they are."""
+
+    def keep(array: NdArray) -> NdArray:
+        base: Any = array
+        while isinstance(base, np.ndarray):
+            if base.base is None:
+                return scratch.keep(array)
+            base = base.base
+        return array
+
+    return keep
+
+
+# -- models -----------------------------------------------------------------------------------------------------------
+
+
+def _save_models(a: str, b: str, converted: Callable[[Any], Any]) -> None:
+    """Build what A holds, make its models anew, and save all of it in B."""
+    values = load(a)
+    if not isinstance(values, dict):
+        values = {ROOT: values}
+    models = {name: model for name, value in values.items() if (model := converted(value)) is not None}
+    if not models:
+        raise UnsupportedError(f"{a} holds no model at the top that could be converted")
+    tied = [name for name, value in values.items() if name not in models and hasattr(value, "param_groups")]
+    if tied:
+        raise UnsupportedError(
+            f"{a} holds the optimiser {tied[0]!r}, which would lose its model: save the model alone first"
+        )
+    save(b, values | models)
+
+
+def _flux(value: Any) -> Any:
+    """A model of ``torch.nn`` as Flux's, or None for another value."""
+    from holdfast import flux
+
+    return flux.from_torch(value) if _is_module(value) and not _is_flux(value) else None
+
+
+def _torch(value: Any) -> Any:
+    """A model of Flux's as one of ``torch.nn``, or None for another value."""
+    from holdfast import flux
+
+    return flux.to_torch(value) if _is_flux(value) else None
+
+
+def _is_flux(value: Any) -> bool:
+    return type(value).__module__.partition(".")[0] == "holdfast"
+
+
+def _is_module(value: Any) -> bool:
+    return any(
+        f"{cls.__module__}.{cls.__qualname__}" == "torch.nn.modules.module.Module" for cls in type(value).__mro__
+    )

@@ -1,0 +1,334 @@
+"""A document as formats for weights see it: arrays by name, and nothing else.
+
+Strategy: one walk through the dictionaries of a document gives its arrays, each with the keys that lead to it; whatever
+else is met is an error with its path. Names are the keys with dots between them. What such a format has no place for
+(which framework an array was of, on whose memory it lies, where the dots of its name are) is a small note beside the
+name, which the format keeps as text: with the notes the same document comes back, without them a dictionary of arrays.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+
+from holdfast.codec.lift import backrefs_of, resolve, type_name
+from holdfast.errors import FormatError, UnsupportedError
+from holdfast.formats.arrays import NdArray, array_document, array_of, blobs_of
+from holdfast.vocab.keys import shown
+from holdfast.vocab.numpy import CARRIERS, NAMED
+from holdfast.wire.values import Blob, Document
+
+Note = dict[str, Any]
+"""What the format has no place for, in words of JSON: python, dtype, keys, requires_grad, attributes, aliases."""
+Keys = tuple[str, ...]
+
+Keep = Callable[[NdArray], NdArray]
+"""Takes an array that was made anew, and gives the same one to be held on to."""
+
+ADVICE: Final = "save to a path that ends in .bson, which holds any value"
+KINDS: Final = frozenset({"torch.Tensor", "torch.nn.Parameter", "numpy.ndarray"})
+"""What an array in a note may be."""
+DICTS: Final = frozenset({None, "dict", "collections.OrderedDict"})
+"""Classes of dictionaries that are nothing but their items (of an ``OrderedDict``, torch's own ``_metadata`` aside)."""
+ASIDE: Final = frozenset({"_metadata"})
+VIEW: Final = ("offset", "size", "strides", "dtype")
+"""What says how a tensor lies on the memory of another."""
+MAX_DEPTH: Final = 100
+"""Dictionaries in dictionaries that have a name; far beyond any model."""
+
+
+def as_it_is(array: NdArray) -> NdArray:
+    """Holds on to the array itself."""
+    return array
+
+
+@dataclass(slots=True)
+class Leaf:
+    """An array that a file is to hold: where it stands, its values, and its note."""
+
+    keys: Keys
+    array: NdArray
+    dtype: str
+    """Its own name for its dtype: the array's, but where NumPy has none and ``array`` only carries the bytes."""
+    note: Note = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return ".".join(self.keys)
+
+    @property
+    def path(self) -> str:
+        return path_of(self.keys)
+
+
+def path_of(keys: Keys) -> str:
+    """The place of a value as Python would write it: ``$.model['0.weight']``."""
+    first = f".{keys[0]}" if keys[0].isidentifier() else f"[{keys[0]!r}]"
+    return f"${first}" + "".join(f"[{key!r}]" for key in keys[1:])
+
+
+# -- out: document to leaves ------------------------------------------------------------------------------------------
+
+
+def leaves(document: Document, format: str, keep: Keep = as_it_is) -> list[Leaf]:
+    """The arrays of ``document`` in its order. A tensor that is another's memory is an alias in that one's note.
+
+    format  the name of the format that is to hold them
+    keep    where an array goes that had to be made anew, so that not all of them are in memory at once
+    Raises UnsupportedError, with the path, for whatever is
+    not an array in dictionaries with text for keys, and for two arrays of one name.
+    """
+    backrefs = backrefs_of(document)
+
+    def node_at(node: Any) -> Any:
+        return resolve(node, backrefs)
+
+    found: dict[int, Leaf] = {}
+    views: list[tuple[Keys, Document]] = []
+    for keys, node in _arrays(document, node_at, format):
+        if id(node) in found:
+            found[id(node)].note.setdefault("aliases", []).append({"keys": list(keys)})
+        elif "base" in node:
+            views.append((keys, node))
+        else:
+            found[id(node)] = leaf = _leaf(keys, node, node_at, backrefs, format)
+            leaf.array = keep(leaf.array)
+    for keys, node in views:
+        _put_view(keys, node, found, node_at, views, backrefs, format)
+    return _distinct(list(found.values()), format)
+
+
+def _arrays(document: Document, node_at: Callable[[Any], Any], format: str) -> Iterator[tuple[Keys, Document]]:
+    """Each array's document with its keys."""
+    top = [((name,), value) for name, value in document.items() if name != "_backrefs"]
+    stack: list[tuple[Keys, Any]] = list(reversed(top))
+    while stack:
+        keys, reference = stack.pop()
+        node = node_at(reference)
+        if is_array(node, node_at):
+            yield keys, node
+            continue
+        pairs = items_of(node, node_at)
+        if pairs is None or not pairs or len(keys) >= MAX_DEPTH:
+            raise UnsupportedError(f"{what(node, pairs)} has no place in {format}: {ADVICE}", path_of(keys))
+        for key, _ in pairs:
+            if type(key) is not str:
+                raise UnsupportedError(f"a key that is no text has no place in {format}: {ADVICE}", path_of(keys))
+        stack.extend(((*keys, key), value) for key, value in reversed(pairs))
+
+
+def is_array(node: Any, node_at: Callable[[Any], Any]) -> bool:
+    """Whether a document is an array of NumPy's, of torch's or a plain one of Julia's."""
+    if type(node) is not dict and not isinstance(node, dict):
+        return False
+    kind = node.get("type") if node.get("tag") == "python" else node.get("python", "numpy.ndarray")
+    if kind not in KINDS or node.get("tag") not in ("array", "struct", "python"):
+        return False
+    if node["tag"] == "struct":
+        return type_name(node_at(node.get("type"))) == "Base.PermutedDimsArrays.PermutedDimsArray"
+    return node["tag"] == "array" or "slabs" in node or "base" in node
+
+
+def items_of(node: Any, node_at: Callable[[Any], Any]) -> list[tuple[Any, Any]] | None:
+    """The keys and values of a dictionary's document; None for any other document."""
+    if not isinstance(node, dict):
+        return None
+    if not isinstance(node.get("tag"), str):
+        return list(node.items())
+    if node["tag"] != "struct" or type_name(node_at(node.get("type"))) != "Base.Dict":
+        return None
+    state = node_at(node.get("state", {}))
+    if node.get("python") not in DICTS or not (isinstance(state, dict) and state.keys() <= ASIDE):
+        return None
+    keys, values = (node_at(part) for part in node["data"])
+    if not isinstance(keys, list) or not isinstance(values, list) or len(keys) != len(values):
+        return None
+    return list(zip(map(node_at, keys), values, strict=True))
+
+
+def what(node: Any, pairs: Any = None) -> str:
+    """A document in words."""
+    if pairs is not None:
+        return "an empty dictionary" if not pairs else "a value so deep in dictionaries"
+    if isinstance(node, dict):
+        name = node.get("python") or (node.get("type") if node.get("tag") == "python" else node.get("tag"))
+        return f"a {name}" if isinstance(name, str) else "such a value"
+    return f"a {type(node).__name__}"
+
+
+def _leaf(keys: Keys, node: Document, node_at: Callable[[Any], Any], backrefs: list[Any], format: str) -> Leaf:
+    named = node.get("dtype") if isinstance(node.get("dtype"), str) and "shape" not in node else None
+    array = array_of(node, named if named in NAMED else None, node_at, backrefs)
+    if array is None:
+        raise UnsupportedError(f"an array of {shown(named)} has no place in {format}: {ADVICE}", path_of(keys))
+    return Leaf(keys, array, named or array.dtype.name, _note(keys, node, node_at, format))
+
+
+def _note(keys: Keys, node: Document, node_at: Callable[[Any], Any], format: str) -> Note:
+    kind = node.get("type") if node.get("tag") == "python" else node.get("python")
+    note: Note = {"python": kind or "numpy.ndarray"}
+    if len(keys) > 1:
+        note["keys"] = list(keys)
+    if "requires_grad" in node:
+        note["requires_grad"] = node["requires_grad"]
+    if "attributes" in node:
+        attributes = node_at(node["attributes"])
+        if not isinstance(attributes, dict) or any(type(v) not in (str, bool, int) for v in attributes.values()):
+            raise UnsupportedError(f"the attributes of a tensor have no place in {format}: {ADVICE}", path_of(keys))
+        note["attributes"] = dict(attributes)
+    return note
+
+
+def _put_view(
+    keys: Keys,
+    node: Document,
+    found: dict[int, Leaf],
+    node_at: Callable[[Any], Any],
+    views: list[tuple[Keys, Document]],
+    backrefs: list[Any],
+    format: str,
+) -> None:
+    """A tensor on the memory of another: an alias of that one, or, alone on memory that nobody has, its values."""
+    base = node_at(node["base"])
+    owner = found.get(id(base))
+    if owner is not None and owner.array.flags.c_contiguous:
+        note = _note(keys, node, node_at, format) | {key: _plain_list(node_at(node[key])) for key in VIEW}
+        owner.note.setdefault("aliases", []).append(note | {"keys": list(keys)})
+        return
+    others = [other for other, view in views if other != keys and node_at(view["base"]) is base]
+    if owner is not None or others:
+        other = owner.path if owner is not None else path_of(others[0])
+        raise UnsupportedError(
+            f"the tensor shares memory with {other} in a way that has no place in {format}: save a clone() of it, or "
+            f"{ADVICE}",
+            path_of(keys),
+        )
+    array = array_of(node, None, node_at, backrefs)
+    if array is None:
+        raise UnsupportedError(f"a tensor of {shown(node['dtype'])} has no place in {format}: {ADVICE}", path_of(keys))
+    found[id(node)] = Leaf(keys, array, array.dtype.name, _note(keys, node, node_at, format))
+
+
+def _plain_list(value: Any) -> Any:
+    return list(value) if isinstance(value, list) else value
+
+
+def _distinct(found: list[Leaf], format: str) -> list[Leaf]:
+    by_name: dict[str, Leaf] = {}
+    for leaf in found:
+        other = by_name.setdefault(leaf.name, leaf)
+        if other is not leaf:
+            raise UnsupportedError(
+                f"the name {leaf.name!r} would stand for {other.path} too; rename one, or {ADVICE}", leaf.path
+            )
+    return found
+
+
+# -- back: entries to a document --------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Held:
+    """An array that a file holds: its name, its memory, its note if Holdfast wrote it, and where it lies.
+
+    dtype  its name, where the memory does not say it
+    blob   of the document that was made of it
+    """
+
+    name: str
+    array: NdArray
+    note: Note | None = None
+    dtype: str | None = None
+    checksum: int | None = None
+    offset: int | None = None
+    blob: Blob = field(default_factory=lambda: Blob(memoryview(b"")))
+
+
+def document_of(held: Iterable[Held], default: str) -> Document:
+    """The document whose ``leaves`` were ``held``. ``default`` is what an array without a note is.
+
+    Raises FormatError for notes that contradict each other or are none that ``leaves`` makes.
+    """
+    document: Document = {}
+    backrefs: list[Any] = []
+    for entry in held:
+        note = _checked(entry)
+        array, extra = in_dtype(entry.array, entry.dtype)
+        extra |= {"python": default} if entry.note is None else _keys(note)
+        node = array_document(array, checksum=entry.checksum, offset=entry.offset, **extra)
+        (entry.blob,) = blobs_of(node, lambda part: part)
+        aliases = note.get("aliases", [])
+        if aliases:
+            backrefs.append(node)
+            node = {"tag": "backref", "ref": len(backrefs)}
+        _put(document, note.get("keys") or [entry.name], node)
+        for alias in aliases:
+            _put(document, alias["keys"], _alias(alias, dict(node)))
+    if backrefs:
+        document["_backrefs"] = backrefs
+    return document
+
+
+def is_flat(document: Document) -> bool:
+    """Whether a document is one state dictionary: arrays by name, and no dictionaries in it."""
+    return all(isinstance(node.get("tag"), str) for name, node in document.items() if name != "_backrefs")
+
+
+def in_dtype(array: NdArray, name: str | None) -> tuple[NdArray, Document]:
+    """``array`` under the dtype ``name`` of the same width; where NumPy lacks it, as integers and with the key that
+    says so. Raises FormatError when there is none of that width."""
+    if name is None:
+        return array, {}
+    dtype = NAMED.get(name, CARRIERS.get(array.itemsize))
+    if dtype is None or dtype.itemsize != array.itemsize:
+        raise FormatError(f"elements of {array.itemsize} bytes are {shown(name)}")
+    return array.view(dtype), {} if name in NAMED else {"dtype": name}
+
+
+def _checked(entry: Held) -> Note:
+    note = entry.note if entry.note is not None else {}
+    aliases = note.get("aliases", []) if isinstance(note, dict) else None
+    parts = [note, *aliases] if isinstance(aliases, list) else [None]
+    if not all(isinstance(part, dict) and _is_note(part) for part in parts):
+        raise FormatError(f"what Holdfast noted beside {entry.name!r} is not what it writes")
+    return note
+
+
+def _is_note(part: Mapping[str, Any]) -> bool:
+    keys = part.get("keys", [""])
+    named = isinstance(keys, list) and 0 < len(keys) <= MAX_DEPTH and all(type(key) is str for key in keys)
+    return named and part.get("python", "numpy.ndarray") in KINDS
+
+
+def _keys(note: Note) -> Document:
+    return {key: note[key] for key in ("python", "requires_grad", "attributes") if key in note}
+
+
+def _alias(alias: Note, base: Document) -> Document:
+    if "offset" not in alias:
+        return base
+    if not alias.keys() >= {"python", *VIEW}:
+        raise FormatError("what Holdfast noted beside a tensor is not what it writes")
+    kind = {"tag": "python", "type": alias["python"], "base": base, **{key: alias[key] for key in VIEW}}
+    return kind | {key: alias[key] for key in ("requires_grad", "attributes") if key in alias}
+
+
+def _put(document: Document, keys: list[str], node: Document) -> None:
+    """Put ``node`` where ``keys`` lead, through dictionaries that are made on the way."""
+    if keys[0] == "_backrefs":
+        raise FormatError("an array has the name '_backrefs', which a file needs for itself")
+    for key in keys[:-1]:
+        document = document.setdefault(key, {})
+        if "tag" in document and isinstance(document["tag"], str):
+            raise FormatError(f"{key!r} is an array and a dictionary at once")
+    if keys[-1] in document:
+        raise FormatError(f"two arrays have the name {'.'.join(keys)!r}")
+    document[keys[-1]] = node
+
+
+def memory_of(array: NdArray, keep: Keep = as_it_is) -> memoryview:
+    """The bytes of ``array`` in C order; made anew where it lies otherwise."""
+    if not array.flags.c_contiguous:
+        array = keep(np.ascontiguousarray(array))
+    return array.reshape(-1).view(np.uint8).data if array.nbytes else memoryview(b"")

@@ -1,0 +1,163 @@
+"""``safe_open``: one tensor of a file after the other.
+
+Strategy: the file is opened as every other; a tensor is checked and built when it is asked for. Only arrays that stand
+under a name of their own are tensors here; for anything else there is ``holdfast.load``.
+"""
+
+from collections.abc import Mapping
+from os import PathLike
+from types import TracebackType
+from typing import Any, Final, Self
+
+import numpy as np
+
+from holdfast.codec.lift import backrefs_of, resolve
+from holdfast.codec.rule import Options
+from holdfast.errors import FormatError, MissingError, UnsupportedError
+from holdfast.formats.arrays import NdArray, array_of
+from holdfast.formats.choose import open_file
+from holdfast.formats.leaves import is_array
+from holdfast.formats.safetensors import CODES, METADATA
+from holdfast.vocab import vocabulary
+
+FRAMEWORKS: Final[Mapping[str, str]] = {
+    "pt": "torch",
+    "torch": "torch",
+    "pytorch": "torch",
+    "np": "numpy",
+    "numpy": "numpy",
+}
+"""Words for a framework -> the package that it means."""
+
+
+def device_name(device: str | int | Any) -> str:
+    """A device as torch names it; a number is a GPU's."""
+    return f"cuda:{device}" if isinstance(device, int) else str(device)
+
+
+class safe_open:
+    """A file whose tensors are read one by one; the arguments are those of ``safetensors.safe_open``.
+
+    filename   any file that ``holdfast.load`` reads
+    framework  "pt" for tensors, "np" for NumPy arrays
+    device     where tensors go
+    backend    "mmap", or "pread" to read the file into memory at once
+
+    Raises FormatError and the other errors of ``holdfast.load``.
+
+    >>> import os, tempfile
+    >>> from holdfast import save
+    >>> path = os.path.join(tempfile.mkdtemp(), "weights.bson")
+    >>> save(path, a=np.arange(6.0).reshape(2, 3))
+    >>> with safe_open(path, framework="np") as file:
+    ...     file.keys(), file.get_slice("a").get_shape(), file.get_slice("a")[:, 1]
+    (['a'], [2, 3], array([1., 4.]))
+    """
+
+    def __init__(
+        self,
+        filename: str | PathLike[str],
+        framework: str,
+        device: str | int | Any = "cpu",
+        *,
+        backend: str = "mmap",
+    ) -> None:
+        if framework not in FRAMEWORKS:
+            raise UnsupportedError(f'framework is "pt" or "np", not {framework!r}')
+        self._numpy = FRAMEWORKS[framework] == "numpy"
+        self._device = device_name(device)
+        self._file = open_file(filename, mmap=backend != "pread")
+        self._file.verify_frame()
+        self._backrefs = backrefs_of(self._file.document)
+        self._checked: set[str] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing is to be closed: a map goes when the last tensor on it does."""
+
+    def keys(self) -> list[str]:
+        """The names of the tensors, in the order of the file."""
+        return [name for name in self._file.names if name != METADATA and is_array(self._node(name), self._at)]
+
+    offset_keys = keys
+
+    def metadata(self) -> dict[str, str] | None:
+        """The texts that were saved beside the tensors, or None."""
+        found = self._at(self._file.document.get(METADATA))
+        return dict(found) if isinstance(found, dict) else None
+
+    def get_tensor(self, name: str) -> Any:
+        """The tensor ``name``. Raises FormatError when there is none, ChecksumError when its bytes changed."""
+        if name not in self.keys():
+            raise FormatError(f"{self._file.path} has no tensor {name!r}")
+        audited = self._file.audit([name], vocabulary())
+        if name not in self._checked:
+            self._file.verify_blobs(audited.blobs)
+            self._checked.add(name)
+        if self._numpy:
+            return array_in(self._node(name), self._backrefs, name)
+        value = self._file.lift(audited, [name], vocabulary(), Options(device=self._device))[name]
+        return tensor_of(value, self._device)
+
+    def get_tensors(self) -> dict[str, Any]:
+        """All tensors by name."""
+        return {name: self.get_tensor(name) for name in self.keys()}
+
+    def get_slice(self, name: str) -> "Slice":
+        """The tensor ``name``, of which parts can be taken: ``file.get_slice("a")[:, 2]``."""
+        return Slice(self, name)
+
+    def _at(self, node: Any) -> Any:
+        return resolve(node, self._backrefs)
+
+    def _node(self, name: str) -> Any:
+        return self._at(self._file.document[name])
+
+
+class Slice:
+    """A tensor of a file that is built when a part of it is taken."""
+
+    def __init__(self, opened: safe_open, name: str) -> None:
+        self._tensor = opened.get_tensor(name)
+
+    def get_shape(self) -> list[int]:
+        """Its elements along each axis."""
+        return list(self._tensor.shape)
+
+    def get_dtype(self) -> str:
+        """Its dtype in safetensors' word (``"F32"``), or by its own name where safetensors has none."""
+        name = str(self._tensor.dtype).removeprefix("torch.")
+        return CODES.get(name, name)
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._tensor[key]
+
+
+def array_in(node: Any, backrefs: list[Any], name: str) -> NdArray:
+    """The NumPy array of a document, whichever framework's it was."""
+    dtype = node.get("dtype")
+    array = array_of(
+        node, dtype if isinstance(dtype, str) and "shape" not in node else None, _resolving(backrefs), backrefs
+    )
+    if array is None:
+        raise FormatError(f"{name!r} is an array of {dtype}, which NumPy does not have")
+    return array
+
+
+def _resolving(backrefs: list[Any]) -> Any:
+    return lambda node: resolve(node, backrefs)
+
+
+def tensor_of(value: Any, device: str) -> Any:
+    """``value`` as a tensor without a history."""
+    try:
+        import torch
+    except ImportError:
+        raise MissingError("tensors of PyTorch's", "holdfast[torch]") from None
+    if isinstance(value, np.ndarray):
+        return torch.from_numpy(np.ascontiguousarray(value)).to(device)
+    return value.detach()
