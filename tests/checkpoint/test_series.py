@@ -426,6 +426,7 @@ def run_on(series: Series, tracked: dict[str, np.ndarray], start: int, end: int)
     for step in range(start, end):
         fill(tracked, step)
         series.step(step, loss=1.0)
+        series.wait()  # or the next one could take its place
 
 
 def test_two_bad_ones(tmp_path: Path) -> None:
