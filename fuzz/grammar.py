@@ -172,7 +172,7 @@ def an_array(choose: Random, depth: int) -> Any:
             ("numpy.ndarray", "torch.Tensor", "torch.nn.Parameter", "bytearray", "array.array")
         )
     if choose.random() < 0.3:
-        document["dtype"] = choose.choice(sorted(NAMED) + ["bool", "complex32", "qint8"])
+        document["dtype"] = choose.choice([*sorted(NAMED), "bool", "complex32", "qint8"])
     return document
 
 

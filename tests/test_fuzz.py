@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-
 from fuzz import flips, grammar
 from fuzz.__main__ import NAMES, run
 from fuzz.drive import CORPUS
 from fuzz.targets import TARGETS, agree, document_of, load, look, warm, written
+
 from holdfast.wire import read
 from holdfast.wire.plan import plan_document
 

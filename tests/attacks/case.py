@@ -37,6 +37,7 @@ WORDS: Final[dict[Any, str]] = {
 
 MODULES: Final[dict[str, tuple[str, ...]]] = {
     "BSON": ("framing", "tags", "objects", "tensors", "flux_files", "sizes", "integrity"),
+    "other formats": ("foreign",),
     "the file system": ("disk",),
 }
 """Format -> the modules with its cases. A new format is a new line."""

@@ -112,15 +112,15 @@ for label, weight in {
         check=NUMBERS,
     )
 read(
-    "dense_adjoint_1000_deep",
-    "a weight in a hundred wrappers",
-    x(dense(ref(1)), *[wrapped("LinearAlgebra.Adjoint", ref(n)) for n in range(2, 102)], floats(2, 2)),
+    "dense_adjoint_50_deep",
+    "a weight in fifty wrappers",
+    x(dense(ref(1)), *[wrapped("LinearAlgebra.Adjoint", ref(n)) for n in range(2, 52)], floats(2, 2)),
     check=NUMBERS,
 )
 refused(
-    "dense_adjoint_100k_deep",
-    "a weight in 100,000 wrappers",
-    lambda: x(dense(ref(1)), *[wrapped("LinearAlgebra.Adjoint", ref(n)) for n in range(2, 100_002)], floats(2, 2)),
+    "dense_adjoint_3k_deep",
+    "a weight in 3,000 wrappers",
+    lambda: x(dense(ref(1)), *[wrapped("LinearAlgebra.Adjoint", ref(n)) for n in range(2, 3_002)], floats(2, 2)),
     check=NUMBERS,
 )
 refused("dense_no_fields", "a Dense of no fields", x(struct_("Flux.Dense")), check=ROWS)
@@ -175,20 +175,21 @@ refused(
     x(struct_(type_("Flux.Chain", type_("Core.Tuple")), 5)),
     check="vocab/flux/fields.py: members are layers or functions",
 )
-read(
+give(
     "chain_of_chains_300_deep",
     "a Chain in a Chain, 300 times",
     x(
         ref(1),
         *[struct_(type_("Flux.Chain", type_("Core.Tuple")), tuple_(ref(n))) for n in range(2, 302)],
-        dense(floats(1, 1)),
+        dense(floats(2, 1)),
     ),
     check="codec/lift.py: building has a stack of its own",
+    must=EITHER,
 )
 read(
     "chain_same_layer_2000",
     "one layer, 2,000 times",
-    x(struct_(type_("Flux.Chain", type_("Core.Tuple")), tuple_(*[ref(1)] * 2000)), dense(floats(1, 1))),
+    x(struct_(type_("Flux.Chain", type_("Core.Tuple")), tuple_(*[ref(1)] * 2000)), dense(floats(2, 1))),
     check="codec/lift.py: each document is built once",
 )
 refused(
@@ -279,13 +280,14 @@ give(
     must=EITHER,
     check="vocab/flux/optimisers.py: what belongs to no layer stays as it is",
 )
-refused(
+give(
     "optimiser_of_itself",
     "an Optimiser in itself",
     x(ref(1), struct_("Flux.Optimise.Optimiser", [ref(1)])),
     check="codec/lift.py: a cycle closes only through a value that can be filled later",
+    must=EITHER,
 )
-refused(
+read(
     "params_of_text",
     "Params of a text",
     x(struct_("Zygote.Params", "abc", struct_("Main.Base.IdSet", 1))),

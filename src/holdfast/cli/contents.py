@@ -4,7 +4,7 @@ Strategy: no framework is imported and no object built. Checksums are compared b
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from holdfast.codec.lift import backrefs_of, resolve
@@ -28,6 +28,8 @@ class Contents:
     file: File
     tree: Entry
     documents: dict[int, Any]
+    places: dict[str, Entry] = field(default_factory=dict)
+    """Entries by path, once they are asked for: to look each up in the tree takes as long as the tree is large."""
 
     def document(self, entry: Entry) -> Any:
         """What the file holds at ``entry``."""
@@ -35,7 +37,11 @@ class Contents:
 
     def again(self, entry: Entry) -> bool:
         """Whether ``entry`` is the very object that already stands elsewhere, and not only on the same memory."""
-        return entry.shared is not None and self.document(entry) is self.document(self.tree.find(entry.shared))
+        if entry.shared is None:
+            return False
+        if not self.places:
+            self.places.update((other.path, other) for other in self.tree.walk() if other.shared is None)
+        return self.document(entry) is self.document(self.places[entry.shared])
 
     def array(self, entry: Entry) -> NdArray | None:
         """The array at ``entry``, or None where there is none, or none that NumPy has."""

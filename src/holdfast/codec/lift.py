@@ -374,6 +374,8 @@ MISFITS: Final = (
     *(RuntimeError, SystemError),
 )
 """What rules, and the libraries that they call, raise where a document is not what they expect."""
+MAX_PLACE: Final = 250
+"""Characters of a path that are shown at its start and at its end."""
 MAX_REASON: Final = 1000
 """Characters of such an error that are passed on: it may show all of a value."""
 
@@ -393,4 +395,4 @@ def place_of(name: str, stack: Sequence[_Frame]) -> str:
             path += places[key] if key < len(places) else f"[{key}]"
         else:
             path += f"[{key}]"
-    return path
+    return path if len(path) <= 2 * MAX_PLACE else f"{path[:MAX_PLACE]}…{path[-MAX_PLACE:]}"

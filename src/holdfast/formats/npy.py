@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Mapping
 from os import fspath
 from struct import unpack_from
+from tokenize import TokenError
 from typing import Any, Final
 
 import numpy as np
@@ -31,7 +32,7 @@ MAX_HEADER: Final = 1 << 16
 """Bytes of a header; NumPy itself takes 10,000 characters."""
 MISFITS: Final = (
     *(ValueError, TypeError, SyntaxError, KeyError, IndexError, AttributeError, OverflowError),
-    *(RecursionError, MemoryError, EOFError),
+    *(RecursionError, MemoryError, EOFError, TokenError),
 )
 """What NumPy raises for a header that is none."""
 
