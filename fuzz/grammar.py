@@ -240,13 +240,13 @@ def document(choose: Random) -> Document:
 # -- mutation ---------------------------------------------------------------------------------------------------------
 
 
-def copied(node: Any) -> Any:
-    """A document that can be changed without its seed."""
+def copied(node: Any, *, seals: bool = True) -> Any:
+    """A document that can be changed without its seed; without ``seals`` its arrays are those of a file that has none."""
     if isinstance(node, dict):
-        return {key: copied(part) for key, part in node.items()}
+        return {key: copied(part, seals=seals) for key, part in node.items()}
     if isinstance(node, list):
-        return [copied(part) for part in node]
-    return node
+        return [copied(part, seals=seals) for part in node]
+    return Blob(node.data, node.sealed and seals) if type(node) is Blob else node
 
 
 def places(node: Any, budget: int = 400) -> list[tuple[Any, Any]]:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from fuzz.grammar import copied
 from holdfast.codec.lower import lower
 from holdfast.flux import ADAM, LSTM, BatchNorm, Chain, Conv, Dense, params, relu, softmax
 from holdfast.vocab import vocabulary
@@ -94,7 +95,7 @@ def files() -> list[bytes]:
     found = []
     for document in (lower({"x": value}, vocabulary()) for value in values()):
         for trailer in (True, False):
-            plan = plan_document(document, trailer=trailer)
+            plan = plan_document(copied(document, seals=trailer), trailer=trailer)
             if trailer:
                 seal(plan)
             found.append(b"".join(plan.buffers()))

@@ -23,6 +23,7 @@ from holdfast.formats import bson
 from holdfast.formats.inspect import inspect_file
 from holdfast.storage.system import fresh_memory
 from holdfast.vocab import FRAMEWORKS, vocabulary
+from holdfast.wire.checksum import seal
 from holdfast.wire.plan import plan_document
 from holdfast.wire.read import read_document
 from holdfast.wire.values import Alike, Blob, Int32, Opaque, RawText, same_value
@@ -213,11 +214,14 @@ def document_of(data: bytes) -> dict[str, Any]:
 
 
 def written(data: bytes) -> bytes | None:
-    """The file of ``document_of``; None where the writer refuses it (too deep, too long)."""
+    """The file of ``document_of``, with checksums or without; None where the writer refuses it (too deep, too long)."""
+    seals = sum(data) % 2 == 0
     try:
-        plan = plan_document(document_of(data), trailer=False)
+        plan = plan_document(grammar.copied(document_of(data), seals=seals), trailer=seals)
     except HoldfastError:
         return None
+    if seals:
+        seal(plan)
     return b"".join(plan.buffers())
 
 

@@ -1,5 +1,6 @@
 """The fuzz targets: what they once found, replayed; a short run of each; and whether they would see a fault at all."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from fuzz.__main__ import NAMES, run
 from fuzz.drive import CORPUS
 from fuzz.targets import TARGETS, agree, document_of, load, look, warm, written
 
+from holdfast.errors import FormatError
 from holdfast.wire import read
 from holdfast.wire.plan import plan_document
 
@@ -47,9 +49,12 @@ def test_every_seed_is_a_right_answer() -> None:
 
 def test_structure_comes_to_the_rules() -> None:
     """Most documents of the grammar pass the reader; else the target would only try that."""
-    files = [written(number.to_bytes(4, "little")) for number in range(200)]
-    readable = [file for file in files if file is not None and read.read_document(file)]
-    assert len(readable) > 190
+    readable = 0
+    for number in range(300):
+        file = written(number.to_bytes(4, "little"))
+        with suppress(FormatError):
+            readable += file is not None and bool(read.read_document(file).document)
+    assert readable > 270
 
 
 def test_the_same_bytes_choose_the_same_document() -> None:

@@ -40,7 +40,7 @@ class Contents:
         if entry.shared is None:
             return False
         if not self.places:
-            self.places.update((other.path, other) for other in self.tree.walk() if other.shared is None)
+            self.places.update((other.path, other) for other in reversed(list(self.tree.walk())))  # the first counts
         return self.document(entry) is self.document(self.places[entry.shared])
 
     def array(self, entry: Entry) -> NdArray | None:
