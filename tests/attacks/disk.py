@@ -108,7 +108,7 @@ def sparse(path: Path) -> None:
 )
 def plausible(path: Path) -> None:
     with open(path, "wb") as file:
-        file.write((((1 << 40) + 4096) & 0xFFFFFFFF).to_bytes(4, "little"))
+        file.write((((1 << 40) + 4096) & 0xFFFFFFFF).to_bytes(4, "little") + b"\x0ax\0")
         file.truncate((1 << 40) + 4096)
 
 

@@ -10,7 +10,7 @@ import mmap
 import os
 from dataclasses import dataclass
 
-from holdfast.errors import FormatError
+from holdfast.errors import FormatError, LimitError
 from holdfast.storage import system
 from holdfast.storage.folder import kind_of
 
@@ -74,7 +74,12 @@ def _map(file: io.FileIO, size: int, path: str) -> mmap.mmap:
 
 
 def _read(file: io.FileIO, size: int, path: str) -> mmap.mmap:
-    memory = system.fresh_memory(size)
+    try:
+        memory = system.fresh_memory(size)
+    except OSError as error:
+        if error.errno != errno.ENOMEM:
+            raise
+        raise LimitError(f"{path!r} has {size:,} bytes, more than there is memory for; load it with mmap=True") from None
     with memoryview(memory) as view:
         done = 0
         while done < size:
