@@ -190,9 +190,7 @@ def rebuilt(count: int, size: tuple[int, ...] = (4,)) -> bytes:
     sizes = b"".join(b"J" + struct.pack("<i", n) for n in size)
     storage = (
         b"(X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\x000X\x03\0\0\0cpu"
-         b"\x8a\x08"
-        + struct.pack("<q", count)
-        + b"tQ"
+        b"\x8a\x08" + struct.pack("<q", count) + b"tQ"
     )
     return (
         b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n("

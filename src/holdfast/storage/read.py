@@ -79,7 +79,9 @@ def _read(file: io.FileIO, size: int, path: str) -> mmap.mmap:
     except OSError as error:
         if error.errno != errno.ENOMEM:
             raise
-        raise LimitError(f"{path!r} has {size:,} bytes, more than there is memory for; load it with mmap=True") from None
+        raise LimitError(
+            f"{path!r} has {size:,} bytes, more than there is memory for; load it with mmap=True"
+        ) from None
     with memoryview(memory) as view:
         done = 0
         while done < size:
