@@ -36,8 +36,11 @@ WORDS: Final[dict[Any, str]] = {
 }
 
 MODULES: Final[dict[str, tuple[str, ...]]] = {
-    "BSON": ("framing", "tags", "objects", "tensors", "flux_files", "sizes", "integrity"),
-    "other formats": ("foreign",),
+    "BSON": (
+        *("framing", "tags", "references", "names", "attributes", "states"),
+        *("tensors", "flux_files", "sizes", "integrity"),
+    ),
+    "other formats": ("foreign", "headers"),
     "the file system": ("disk",),
 }
 """Format -> the modules with its cases. A new format is a new line."""
