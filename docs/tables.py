@@ -1,8 +1,8 @@
 """Writes the tables of docs/flux.md from the tables of the code: ``scripts/docs``.
 
 Strategy: the page is prose with a pair of comments for each table, ``<!-- layers -->`` and ``<!-- end of layers -->``.
-What stands between them is replaced; a test compares. ``python docs/tables.py --check`` writes nothing and fails where
-the page is not up to date.
+What stands between them is replaced; a test compares. The names of fields that ``inspect`` shows without torch are written
+in the same way. ``python docs/tables.py --check`` writes nothing and fails where something is not up to date.
 """
 
 import sys
@@ -18,9 +18,10 @@ from holdfast.flux.convert.containers import FROM
 from holdfast.vocab.flux.eras import FIRST, TODAY, Span, Version
 from holdfast.vocab.flux.functions import KNOWN, home
 from holdfast.vocab.flux.layouts import LAYOUTS, Layout
-from holdfast.vocab.flux.optimiser_layouts import PACKAGES, Rows
+from holdfast.vocab.flux.optimiser_layouts import BY_NAME, PACKAGES, Rows
 
 PAGE = Path(__file__).with_name("flux.md")
+FIELDS = Path(__file__).parents[1] / "src/holdfast/formats/flux_fields.py"
 
 
 def table(head: str, rows: Iterable[Iterable[str]]) -> str:
@@ -243,13 +244,55 @@ def up_to_date(page: str) -> str:
     return page
 
 
+# -- names of fields, for inspect -------------------------------------------------------------------------------------
+
+TURNED = frozenset({"image", "bias", "buffer", "state0", "state"})
+"""Kinds of fields whose arrays have Julia's axes reversed in Python."""
+
+
+def fields_module(old: str) -> str:
+    """The module ``formats.flux_fields`` with its tables written anew, below its docstring and imports."""
+    head, _, _ = old.partition("\nFIELDS: ")
+    known: dict[str, dict[tuple[int, int], str]] = {}
+    for layout in LAYOUTS:
+        forms = known.setdefault(layout.name, {})
+        for form in layout.rows:
+            place, names = (len(form.fields), len(form.types)), " ".join(form.fields)
+            if forms.setdefault(place, names) != names:
+                raise ValueError(f"{layout.name} with {place} fields and types has two rows of names")
+    for name, rows in BY_NAME.items():
+        known[name] = {(count, -1): " ".join(names) for count, names in rows.fields.items()}
+    known["Optimisers.Leaf"] = {(2, -1): "rule state", (3, -1): "rule state frozen"}
+    turned = {
+        layout.name: " ".join(name for name, kind in layout.kinds.items() if kind in TURNED)
+        for layout in LAYOUTS
+        if TURNED & set(layout.kinds.values())
+    }
+    rows = [line for name, forms in known.items() for line in (f'"{name}": {{', *map(entry, forms.items()), "},")]
+    axes = [f'"{name}": "{names}",' for name, names in turned.items()]
+    lines = [
+        *("FIELDS: Final[dict[str, dict[tuple[int, int], str]]] = {", *(f"    {row}" for row in rows), "}"),
+        *("TURNED: Final[dict[str, str]] = {", *(f"    {row}" for row in axes), "}"),
+    ]
+    return "\n".join([head, *lines, ""])
+
+
+def entry(form: tuple[tuple[int, int], str]) -> str:
+    (fields, types), names = form
+    return f'    ({fields}, {types}): "{names}",'
+
+
 def main(arguments: list[str]) -> int:
-    old = PAGE.read_text(encoding="utf-8")
-    new = up_to_date(old)
+    made = {
+        PAGE: up_to_date(PAGE.read_text(encoding="utf-8")),
+        FIELDS: fields_module(FIELDS.read_text(encoding="utf-8")),
+    }
+    stale = [path for path, new in made.items() if path.read_text(encoding="utf-8") != new]
     if "--check" in arguments:
-        print("up to date" if new == old else "docs/flux.md is not up to date: run scripts/docs")
-        return int(new != old)
-    PAGE.write_text(new, encoding="utf-8")
+        print("\n".join(f"{path.name} is not up to date: run scripts/docs" for path in stale) or "up to date")
+        return int(bool(stale))
+    for path in stale:
+        path.write_text(made[path], encoding="utf-8")
     return 0
 
 

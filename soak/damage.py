@@ -8,7 +8,6 @@ import sys
 import time
 
 from fuzz import flips
-
 from soak.campaign import Budget, Tally
 
 

@@ -9,7 +9,6 @@ from typing import Final
 
 from fuzz.__main__ import NAMES
 from fuzz.__main__ import run as run_target
-
 from soak.campaign import Budget, Tally
 
 BYTES: Final = tuple(name for name in NAMES if name != "structure")

@@ -32,10 +32,11 @@ State = dict[str, Any]
 
 ARRAYS, SIZE = 4, 32768
 """Arrays of a state, and the numbers (of 8 bytes) in each."""
+TOLDS: Final = 3
+"""What a child has said at most before its end is near: that it has begun, and steps. A child that has said nothing yet
+starts, or resumes."""
 LONGEST: Final = 0.02
-"""Seconds that a child lives at most after it has begun."""
-UNBEGUN: Final = 0.1
-"""The share of children that are killed without waiting for them to begin: while they start, or resume."""
+"""Seconds until its end then, at most."""
 SAVED: Final = 0.5
 """The share of kills after which the parent saves, too, and looks for litter."""
 SYNC: Final = 3
@@ -163,8 +164,8 @@ class Storm:
             self.child(write)
         os.close(write)
         told = b""
-        if self.random.random() >= UNBEGUN:
-            told = os.read(read, TOLD.size)
+        for _ in range(self.random.randint(0, TOLDS)):
+            told += os.read(read, TOLD.size)
         time.sleep(self.random.uniform(0, LONGEST))
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)

@@ -26,6 +26,12 @@ def test_the_tables_are_up_to_date(tables):
     assert new == PAGE, f"run scripts/docs; from here on:\n{differs[:1]}"
 
 
+def test_the_names_of_fields_are_up_to_date(tables):
+    old = tables.FIELDS.read_text(encoding="utf-8")
+    assert tables.fields_module(old) == old, "run scripts/docs"
+    assert tables.fields_module(old.replace("padding_idx", "padding")) == old
+
+
 @pytest.mark.parametrize(("old", "new"), [("`Dense`", "`Sparse`"), ("<!-- layers -->\n", "<!-- layers -->\nmore\n")])
 def test_another_table_is_seen(tables, old, new):
     assert tables.up_to_date(PAGE.replace(old, new)) == PAGE
@@ -55,6 +61,8 @@ def test_what_it_shows_runs(tmp_path, monkeypatch):
     for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL):
         exec(block, names)
     assert [type(part).__name__ for part in names["net"]] == ["Linear", "ReLU", "Linear", "Softmax"]
+    assert repr(names["opt"]) == "Adam(0.001, (0.9, 0.999))"
+    assert names["opt"].param_groups[0]["params"][0] is names["model"][0].weight
 
 
 def test_the_script_can_be_started():

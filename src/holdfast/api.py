@@ -6,12 +6,13 @@ program that only saves and loads does not need is imported when it is called.
 
 from collections.abc import Iterable, Mapping
 from os import PathLike
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from holdfast.codec.rule import Options
 from holdfast.collector import held
 from holdfast.formats import choose
 from holdfast.formats.file import ROOT, File
+from holdfast.formats.lazy import LazyValues
 from holdfast.vocab import vocabulary
 from holdfast.wire.values import Blob
 
@@ -61,7 +62,7 @@ def load(
     classes: Classes = (),
     functions: Mapping[str, Any] | None = None,
     mmap: bool = True,
-    verify: bool = True,
+    verify: bool | Literal["lazy"] = True,
 ) -> Any:
     """The values of a file: all as a dict, or those of ``names`` (one: its value; several: a tuple).
 
@@ -73,13 +74,16 @@ def load(
     mmap       map the file (tensors can be changed, the file never is); False reads it into memory, for files that
     someone
              may truncate
-    verify     compare every checksum of what is loaded; False makes opening instant
+    verify     compare every checksum of what is loaded; False makes opening instant; "lazy" does as well, and gives a
+               mapping whose arrays are compared when their name is first taken: ``load(path, verify="lazy")["model"]``
 
     The file runs and imports nothing. Only what ``names`` reach is checked and built.
 
     Raises FormatError when it is not such a file (which byte), ChecksumError when bytes changed, UntrustedError
     with all classes that ``classes`` would have to allow, KeyError for a name that is not there.
     """
+    if verify not in (True, False, "lazy"):
+        raise ValueError(f'verify is True, False or "lazy", not {verify!r}')
     file = choose.open_file(path, mmap=mmap, patterns=True)
     wanted = list(dict.fromkeys(names)) or file.names
     _require(file, wanted)
@@ -87,9 +91,12 @@ def load(
         file.verify_frame()
     rules = vocabulary(classes)
     audited = file.audit(wanted, rules)
-    if verify:
+    lazy = verify == "lazy" and not names and not file.whole  # what is named is handed out now, so it is verified now
+    if verify and not lazy:
         file.verify_blobs(audited.blobs)
     values = file.lift(audited, wanted, rules, Options(device=str(device), functions=functions or {}))
+    if lazy:
+        return LazyValues(values, lambda name: file.audit([name], rules).blobs, file.verify_blobs)
     if names:
         return values[names[0]] if len(names) == 1 else tuple(values[name] for name in names)
     return values[ROOT] if file.whole else values

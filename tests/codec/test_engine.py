@@ -48,7 +48,7 @@ def test_a_doubling_structure_stays_small() -> None:
     assert back[0] is back[1]
 
 
-@pytest.mark.parametrize("depth", [HOIST_DEPTH - 1, HOIST_DEPTH, MAX_DEPTH, 20_000])
+@pytest.mark.parametrize("depth", [HOIST_DEPTH - 1, HOIST_DEPTH, HOIST_DEPTH + 1, HOIST_DEPTH + 2, MAX_DEPTH, 20_000])
 def test_depth_has_no_limit_for_the_writer(depth: int) -> None:
     value: Any = "bottom"
     for _ in range(depth):

@@ -272,8 +272,12 @@ def test_a_flux_model(version):
         entry.shape for entry in tree.walk() if entry.shape and not entry.shared and entry.name not in ("data", "grad")
     ]
     assert shapes == [(5, 10), (5,), (2, 5), (2,)]
-    dense = tree.find("model[0][0]")
-    assert (tree.find("model").type, dense.type, dense.children[2].type) == ("Flux.Chain", "Flux.Dense", "NNlib.relu")
+    dense = tree.find("model.layers[0]")
+    assert (tree.find("model").type, dense.type, dense.find("model.layers[0].activation").type) == (
+        "Flux.Chain",
+        "Flux.Dense",
+        "NNlib.relu",
+    )
 
 
 # -- torch, without torch ---------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """open_bytes: what comes back can be used, and the file never changes."""
 
 import errno
+import fcntl
 import mmap
 import os
 import signal
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from holdfast.errors import FormatError
-from holdfast.storage import system
+from holdfast.storage import read, system
 from holdfast.storage.local import Mapped, open_bytes
 
 DATA = bytes(range(256)) * 100
@@ -190,3 +191,99 @@ print(opened.data[:3])
 def test_forked_processes_do_not_share_what_they_write(tmp_path: Path, python, mapped: bool) -> None:
     (tmp_path / "m").write_bytes(b"old")
     assert python(FORKED, tmp_path / "m", mapped).stdout == "b'old'\n"
+
+
+# Long files are read by several threads, and around the page cache when they are not in it
+
+
+LONG = np.random.default_rng(0).bytes((1 << 20) + 123)
+
+
+@pytest.fixture
+def long_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file that takes the way of long ones, and is not in the page cache."""
+    monkeypatch.setattr(read, "MUCH", 1)
+    monkeypatch.setattr(read, "PIECE", 3 * read.GRAIN)
+    path = tmp_path / "m"
+    path.write_bytes(LONG)
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    return path
+
+
+class Reads:
+    """The calls of ``os.preadv`` that wait for the disk: whether they went around the page cache."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, most: int = 1 << 30, fault: OSError | None = None) -> None:
+        self.direct: list[bool] = []
+        self.most, self.fault, self.call = most, fault, os.preadv
+        patch.setattr(os, "preadv", self)
+
+    def __call__(self, fd: int, buffers: list[memoryview], offset: int, *flags: int) -> int:
+        if flags:
+            return self.call(fd, buffers, offset, *flags)
+        self.direct.append(bool(fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_DIRECT))
+        if self.fault and (self.direct[-1] or self.fault.errno != errno.EINVAL):
+            raise self.fault
+        return self.call(fd, [buffers[0][: self.most]], offset)
+
+
+@pytest.mark.parametrize("size", [1, 4095, 4096, 4097, 12288, 12289, 1 << 20, len(LONG)])
+@pytest.mark.parametrize("cold", [True, False])
+def test_long_file(long_file: Path, monkeypatch: pytest.MonkeyPatch, size: int, cold: bool) -> None:
+    os.truncate(long_file, size)
+    monkeypatch.setattr(system, "is_cached", lambda fd, offset: not cold)
+    assert bytes(open_bytes(long_file, mmap=False).data) == LONG[:size]
+
+
+def test_cold_file_is_read_around_the_cache_and_a_warm_one_from_it(
+    long_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = Reads(monkeypatch)
+    with open(long_file, "rb") as file:
+        if system.is_cached(file.fileno(), 1 << 19) or not system.direct(file.fileno(), on=True):
+            pytest.skip("this file system keeps its files in memory, or has no direct reads")
+    assert bytes(open_bytes(long_file, mmap=False).data) == LONG
+    assert all(reads.direct[:-1])
+    assert not reads.direct[-1]  # what is left of a page
+    assert long_file.read_bytes() == LONG
+    reads.direct.clear()
+    assert bytes(open_bytes(long_file, mmap=False).data) == LONG
+    assert not any(reads.direct)
+
+
+@pytest.mark.parametrize("most", [1, 511, 512, 5000])
+def test_short_reads(long_file: Path, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    os.truncate(long_file, 100_000)
+    Reads(monkeypatch, most)
+    assert bytes(open_bytes(long_file, mmap=False).data) == LONG[:100_000]
+
+
+def test_refused_direct_reads(long_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Reads(monkeypatch, fault=OSError(errno.EINVAL, "Invalid argument"))
+    assert bytes(open_bytes(long_file, mmap=False).data) == LONG
+
+
+def test_disk_that_cannot_be_read(long_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Reads(monkeypatch, fault=OSError(errno.EIO, "Input/output error"))
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(OSError, match="Input/output error"):
+        open_bytes(long_file, mmap=False)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("cold", [True, False])
+def test_long_file_that_becomes_shorter(long_file: Path, monkeypatch: pytest.MonkeyPatch, cold: bool) -> None:
+    reads = Reads(monkeypatch)
+    monkeypatch.setattr(system, "is_cached", lambda fd, offset: not cold)
+    fresh = system.fresh_memory
+
+    def cut(size: int) -> mmap.mmap:
+        os.truncate(long_file, 5000)
+        return fresh(size)
+
+    monkeypatch.setattr(system, "fresh_memory", cut)
+    with pytest.raises(FormatError, match="became shorter than its"):
+        open_bytes(long_file, mmap=False)
+    assert reads.direct

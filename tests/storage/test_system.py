@@ -13,7 +13,7 @@ from holdfast.storage.draft import sweep
 from holdfast.storage.folder import Folder
 from holdfast.storage.local import open_bytes, publish
 
-LACKING = ("writev", "pwrite", "posix_fallocate", "fchmod", "fchown", "sysconf", "fpathconf", "major")
+LACKING = ("writev", "pwrite", "preadv", "posix_fallocate", "fchmod", "fchown", "sysconf", "fpathconf", "major")
 
 
 @pytest.fixture
@@ -26,6 +26,7 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(system, "HAS_OPEN_FOLDERS", False)
     monkeypatch.setattr(system, "RENAMES_OPEN_FILES", False)
     monkeypatch.setattr(system, "WRITES_ANYWHERE", False)
+    monkeypatch.setattr(system, "READS_ANYWHERE", False)
 
 
 @pytest.mark.usefixtures("bare")

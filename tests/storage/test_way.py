@@ -256,7 +256,7 @@ def test_an_error_on_any_thread_stops_all(
         publish(tmp_path / "m", layout_of_many() * 20)
     assert (tmp_path / "m").read_bytes() == OLD
     assert os.listdir(tmp_path) == ["m"]
-    assert [one for one in threading.enumerate() if one.name == "holdfast-write"] == []
+    assert [one for one in threading.enumerate() if one.name == "holdfast-file"] == []
 
 
 @pytest.mark.usefixtures("short")

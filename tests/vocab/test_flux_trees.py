@@ -7,10 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from holdfast import MismatchError, UnsupportedError, flux, load, params, save
+from documents import difference
+from holdfast import FormatError, MismatchError, UnsupportedError, flux, inspect, load, params, restore, save
+from holdfast.codec.rule import Fields, Options
 from holdfast.flux import BatchNorm, Chain, Conv, Dense, Parallel, optimisers, relu, vcat
 from holdfast.formats import bson
 from holdfast.julia.values import DataType, NamedTuple, Struct
+from holdfast.vocab import vocabulary
+from holdfast.vocab.flux.kept_trees import lift_kept
 from holdfast.vocab.flux.trees import optimiser_from, tree_from
 
 
@@ -41,7 +45,8 @@ def test_training_goes_on(rule: Any, tmp_path: Path) -> None:
     opt.bind(params(net))
     step(net, opt)
     save(tmp_path / "both.bson", model=net, opt_state=tree_from(opt, net))
-    again, tree = load(tmp_path / "both.bson", "model", "opt_state")
+    again, tree = load(tmp_path / "both.bson", "model"), load(tmp_path / "both.bson", "opt_state")
+    assert isinstance(tree, NamedTuple)
     driver = optimiser_from(tree, again)
     assert type(driver) is type(opt)
     assert [id(p) for p in driver.param_groups[0]["params"]] == [id(p) for p in params(again)]
@@ -118,3 +123,166 @@ def test_a_tree_of_another_model(broken: Any, error: type[Exception], message: s
 def test_only_rules_of_today() -> None:
     with pytest.raises(UnsupportedError, match=r"holdfast\.flux\.optimisers"):
         tree_from(flux.ADAM(), Dense(2, 1))
+
+
+# -- a tree beside its model ------------------------------------------------------------------------------------------
+
+
+def trained(rule: Any) -> tuple[Chain, Any]:
+    net, opt = model(), type(rule)(*rule.fields())
+    opt.bind(params(net))
+    step(net, opt)
+    return net, opt
+
+
+def same(one: Any, other: Any) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(params(one), params(other), strict=True))
+
+
+def document(path: Path, name: str = "opt") -> Any:
+    """A tree as Julia sees it."""
+    found = bson.open_file(path).document
+    for key in ("python", "optimiser", "weights"):
+        found[name].pop(key, None)
+    return {name: found[name], "_backrefs": found["_backrefs"], "model": found["model"]}
+
+
+@pytest.mark.parametrize("rule", RULES, ids=repr)
+def test_loaded_beside_its_model_it_is_the_optimiser(rule: Any, tmp_path: Path) -> None:
+    net, opt = trained(rule)
+    save(tmp_path / "julia.bson", model=net, opt=tree_from(opt, net))
+    again, driver = load(tmp_path / "julia.bson", "model", "opt")
+    assert type(driver) is type(opt)
+    assert [id(p) for p in driver.param_groups[0]["params"]] == [id(p) for p in params(again)]
+    for _ in range(2):  # and saved again it is the tree, and comes back as the optimiser
+        step(net, opt)
+        step(again, driver)
+        assert same(again, net)
+        save(tmp_path / "again.bson", model=again, opt=driver)
+        save(tmp_path / "wanted.bson", model=net, opt=tree_from(opt, net))
+        assert difference(document(tmp_path / "again.bson"), document(tmp_path / "wanted.bson")) == ""
+        again, driver = load(tmp_path / "again.bson", "model", "opt")
+    assert isinstance(load(tmp_path / "again.bson", "opt"), type(opt))
+    assert isinstance(load(tmp_path / "again.bson")["opt"], type(opt))
+    assert optimiser_from(driver, again) is driver
+    with pytest.raises(MismatchError, match="of another model"):
+        optimiser_from(driver, net)
+
+
+def test_where_there_is_not_one_model_it_stays_the_tree(tmp_path: Path) -> None:
+    net, opt = trained(optimisers.Adam())
+    other = Chain(Dense(3, 2))
+    save(tmp_path / "m.bson", model=net, average=model(), opt=tree_from(opt, net), small=other, ck=None)
+    assert isinstance(load(tmp_path / "m.bson", "opt"), NamedTuple)
+    assert isinstance(load(tmp_path / "m.bson", "small", "opt")[1], NamedTuple)  # it does not fit that one
+    assert isinstance(load(tmp_path / "m.bson", "model", "average", "opt")[2], NamedTuple)  # two that it fits
+    assert isinstance(load(tmp_path / "m.bson", "model", "small", "opt")[2], optimisers.Adam)
+
+
+def test_a_tree_of_a_part_of_the_model_stays_a_tree(tmp_path: Path) -> None:
+    net = Chain(Dense(3, 2))
+    part = tree(leaf(optimisers.Adam(), (zeros(2, 3), zeros(2, 3), (0.9, 0.99))), ())
+    save(tmp_path / "m.bson", model=net, opt=part)
+    assert isinstance(load(tmp_path / "m.bson")["opt"], NamedTuple)
+
+
+def test_in_a_dictionary(tmp_path: Path) -> None:
+    """``Dict(:model => model, :opt => opt_state)``; a model above will do as well."""
+    net, opt = trained(optimisers.Adam())
+    save(tmp_path / "m.bson", run={"model": net, "opt": tree_from(opt, net), "epoch": 3})
+    run = load(tmp_path / "m.bson", "run")
+    run["itself"] = run
+    save(tmp_path / "m.bson", run=run)
+    run = load(tmp_path / "m.bson", "run")
+    assert run["itself"] is run
+    assert isinstance(run["opt"], optimisers.Adam)
+    assert run["opt"].param_groups[0]["params"][0] is params(run["model"])[0]
+
+
+def test_what_is_no_tree_is_left_alone(tmp_path: Path) -> None:
+    """Deep values, and values that hold themselves, beside a tree."""
+    net, opt = trained(optimisers.Adam())
+    deep: Any = ()
+    for _ in range(3000):
+        deep = (deep, 1)
+    cycle: list[Any] = [1, 2]
+    cycle.append(cycle)
+    save(tmp_path / "m.bson", deep=deep, cycle=(cycle,), model=net, opt=tree_from(opt, net))
+    found = load(tmp_path / "m.bson")
+    assert found["cycle"][0][2] is found["cycle"][0]
+    assert isinstance(found["opt"], optimisers.Adam)
+
+
+def test_hyperparameters_and_frozen_weights_go_back_into_the_leaves(tmp_path: Path) -> None:
+    net = Chain(Dense(3, 2), Dense(2, 1))
+    opt = optimisers.Momentum()
+    opt.bind(params(net))
+    save(tmp_path / "m.bson", model=net, opt=tree_from(opt, net))
+    net, opt = load(tmp_path / "m.bson", "model", "opt")
+    del opt.param_groups[0]["params"][3]
+    opt.eta = 0.5
+    save(tmp_path / "m.bson", model=net, opt=opt)
+    found = bson.open_file(tmp_path / "m.bson")
+    for key in ("python", "optimiser", "weights"):
+        found.document["opt"].pop(key)
+    rules = vocabulary()
+    seen = found.lift(found.audit(["opt"], rules), ["opt"], rules, Options())["opt"].layers
+    assert [seen[0].weight[0].eta, seen[0].weight[2]] == [0.5, False]
+    assert [seen[1].bias[0].eta, seen[1].bias[2]] == [0.01, True]
+    again = load(tmp_path / "m.bson")
+    assert [id(p) for p in again["opt"].param_groups[0]["params"]] == [id(p) for p in params(again["model"])[:3]]
+
+
+def test_more_weights_than_the_tree_has_are_not_lost(tmp_path: Path) -> None:
+    net, opt = trained(optimisers.Adam())
+    save(tmp_path / "m.bson", model=net, opt=tree_from(opt, net))
+    net, opt = load(tmp_path / "m.bson", "model", "opt")
+    more = torch.nn.Parameter(torch.ones(2))
+    opt.add_param_group({"params": [more], "lr": 0.1})
+    save(tmp_path / "m.bson", model=net, opt=opt, more=more)
+    again = load(tmp_path / "m.bson")
+    assert again["opt"].param_groups[1]["params"][0] is again["more"]
+
+
+def test_a_scheduler_holds_the_same_optimiser(tmp_path: Path) -> None:
+    net, opt = trained(optimisers.Adam())
+    save(tmp_path / "m.bson", model=net, opt=tree_from(opt, net))
+    net, opt = load(tmp_path / "m.bson", "model", "opt")
+    save(tmp_path / "m.bson", model=net, opt=opt, schedule=torch.optim.lr_scheduler.StepLR(opt, 10))
+    again = load(tmp_path / "m.bson")
+    assert again["schedule"].optimizer is again["opt"]
+    assert again["opt"].param_groups[0]["initial_lr"] == opt.eta
+
+
+def test_restore_fills_the_optimiser(tmp_path: Path) -> None:
+    net, opt = trained(optimisers.Adam())
+    save(tmp_path / "m.bson", model=net, opt=tree_from(opt, net))
+    live, driver = trained(optimisers.Adam())
+    step(live, driver, 3)
+    restore(tmp_path / "m.bson", model=live, opt=driver)
+    step(net, opt)
+    step(live, driver)
+    assert same(net, live)
+
+
+def test_a_kernel_s_state_has_julia_s_axes(tmp_path: Path) -> None:
+    net, opt = trained(optimisers.Momentum())
+    save(tmp_path / "m.bson", tree=tree_from(opt, net))
+    state = load(tmp_path / "m.bson", "tree").layers[0].weight[1]
+    assert inspect(tmp_path / "m.bson").find("tree.layers[0].weight.state").shape == (2, 1, 3, 2)
+    assert state.shape == net[0].weight.shape
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("optimiser", 3, "the optimiser of a tree is 3"),
+        ("weights", [], "a tree of 2 leaves has 0 weights"),
+        ("weights", [1, 2], "a tree of 2 leaves has 2 weights"),
+    ],
+)
+def test_a_damaged_tree(key: str, value: Any, message: str) -> None:
+    opt, leaves = optimisers.Adam(), [leaf(optimisers.Adam(), None)] * 2
+    level = {"optimiser": opt, "weights": [torch.zeros(1)] * 2, "data": leaves, key: value}
+    with pytest.raises(FormatError, match=message):
+        lift_kept(Fields(level))

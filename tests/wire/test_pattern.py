@@ -69,9 +69,10 @@ def test_most_arrays_of_a_kind_are_known() -> None:
     agree(data)
 
 
-def test_large_arrays_are_read_in_full() -> None:
-    data = file_of({str(i): array(bytes(LARGE)) for i in range(3)})
-    assert alikes(read_document(data, patterns=True).document) == 0
+def test_large_arrays_stand_on_pages() -> None:
+    data = file_of({f"{i:02}": array(bytes(LARGE + 8 * (i % 3))) for i in range(30)})
+    assert alikes(read_document(data, patterns=True).document) > 10
+    agree(data)
 
 
 def test_what_is_not_sealed_has_no_patterns() -> None:
@@ -130,20 +131,15 @@ def test_damaged_bytes(seed: int) -> None:
     agree(DAMAGED[: random.randrange(len(DAMAGED))])
 
 
-def test_the_writer_copies_what_it_would_write() -> None:
-    model = array(b"12345678", note="one")
-    others = [array(bytes([i]) * 8, note="one") for i in range(200)]
+@pytest.mark.parametrize("length", [8, LARGE, LARGE + 8])
+def test_the_writer_copies_what_it_would_write(length: int) -> None:
+    model = array(bytes(length), note="one")
+    others = [array(bytes([i]) * length, note="one") for i in range(200)]
     copied = {
         "model": model,
         **{"n" * (i % 70) + str(i): Alike(model, other["data"]) for i, other in enumerate(others)},
     }
     assert file_of(copied) == file_of({key: full(value) for key, value in copied.items()})
-
-
-def test_a_large_array_is_not_copied() -> None:
-    model = array(bytes(LARGE))
-    with pytest.raises(ValueError, match="page"):
-        plan_document({"a": Alike(model, model["data"])})
 
 
 @settings(deadline=None)

@@ -14,7 +14,7 @@ from typing import Any, Final
 from holdfast.codec.rule import Fields, Filling, Make, Options, Rule, Vocabulary
 from holdfast.errors import FormatError, HoldfastError, LimitError, UntrustedError
 from holdfast.julia.types import short_name
-from holdfast.wire.values import Alike, Blob, Document, Int32, Opaque
+from holdfast.wire.values import ANY_BLOB, Alike, Blob, Document, Int32, Opaque
 
 CONTAINERS: Final = frozenset({dict, list})
 PLAIN: Final = frozenset({str, int, float, bool, type(None)})
@@ -109,7 +109,7 @@ def audit(document: Document, names: Iterable[str], vocabulary: Vocabulary) -> A
                 audited.blobs.append((name, node.blob))
                 node = node.model
             if type(node) not in CONTAINERS:
-                if type(node) is Blob and node.sealed and node.offset is not None:  # a model's has no place in the file
+                if type(node) is Blob and node.sealed and node is not ANY_BLOB:
                     audited.blobs.append((name, node))
                 continue
             if id(node) in audited.rules:

@@ -44,6 +44,9 @@ class _Step:
     key: Any = None
 
 
+_Trail: TypeAlias = "tuple[_Trail, list[tuple[Any, Any]]] | None"
+"""The levels above one that was moved into ``_backrefs``, with the key at each; and the trail of the first of them."""
+
 Gather: TypeAlias = Callable[[Any, Any, Any], None]
 """Takes (level, key, value)."""
 
@@ -54,10 +57,10 @@ class _Lowering:
         self.places: dict[int, _Place] = {}
         self.backrefs = Items()
         self.steps: list[_Step] = []
-        self.hoisted: list[tuple[str, Any]] = []
+        self.hoisted: list[tuple[_Trail, Any]] = []
         self.gathers: dict[type, Gather] = {}
         self.gathered: dict[Rule, list[_Place]] = {}
-        self.base = "$"
+        self.trail: _Trail = None
 
     def run(self, root: Fields) -> Fields:
         self._walk(root)
@@ -115,8 +118,9 @@ class _Lowering:
         self._enter(level)
         while self.steps or self.hoisted:
             if not self.steps:
-                self.base, level = self.hoisted.pop()
-                self._enter(level)
+                self.trail, level = self.hoisted.pop()
+                if not self._enter(level):
+                    continue
             step = self.steps[-1]
             level, gathers = step.level, self.gathers
             for key, value in step.entries:
@@ -127,7 +131,7 @@ class _Lowering:
                     break
             else:
                 self.steps.pop()
-        self.base = "$"
+        self.trail = None
 
     def _enter(self, level: Any) -> bool:
         """Begin to walk ``level``, unless all that it holds is final already."""
@@ -174,7 +178,7 @@ class _Lowering:
         place = self.places[id(value)] = _Place(value, lowered, level, key)
         if len(self.steps) > HOIST_DEPTH and isinstance(lowered, (Fields, Items)):
             level[key] = self._refer(place)
-            self.hoisted.append((self.path(), lowered))
+            self.hoisted.append(((self.trail, [(step.level, step.key) for step in self.steps]), lowered))
             return False
         return self._put_level(level, key, lowered)
 
@@ -197,7 +201,11 @@ class _Lowering:
 
     def path(self) -> str:
         """The place of the value at hand, as Python would write it: ``$.model.layers[2]``."""
-        return self.base + "".join(_segment(step.level, step.key) for step in self.steps)
+        parts, trail = [(step.level, step.key) for step in self.steps], self.trail
+        while trail is not None:
+            trail, above = trail
+            parts = above + parts
+        return "$" + "".join(_segment(level, key) for level, key in parts)
 
     def _unsupported(self, message: str, value: Any) -> UnsupportedError:
         return UnsupportedError(message, self.path())

@@ -43,11 +43,13 @@ class Options:
 
     ``made`` belongs to one load: what a rule has made of an object, by the object's ``id``, where two rules meet it
     (a weight that is both in a layer and in an optimiser's state). The object is kept beside, so that its ``id`` stays.
+    ``after`` is what rules want done to the values by name once all are there.
     """
 
     device: str = "cpu"
     functions: Mapping[str, Any] = field(default_factory=dict)
     made: dict[int, tuple[Any, Any]] = field(default_factory=dict)
+    after: list[Callable[[dict[str, Any]], None]] = field(default_factory=list)
 
 
 Kind: TypeAlias = Literal["tag", "struct", "python"]

@@ -74,6 +74,14 @@ class Cell(nn.Module):
             self.register_parameter(name, None if part is None else turned_parameter(part))
 
     @property
+    def state0(self) -> State:
+        """The state that the cell holds to start from, as Flux's until 0.14 do: a tensor, a tuple of them, or None."""
+        held = tuple(getattr(self, name) for name in self.states)
+        if any(part is None for part in held):
+            return None
+        return held if len(held) > 1 else held[0]
+
+    @property
     def inputs(self) -> int:
         """How many features go in."""
         return self.Wi.shape[1]

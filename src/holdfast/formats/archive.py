@@ -81,6 +81,12 @@ def directory(data: Bytes) -> list[Member]:
     return members
 
 
+def closing(data: Bytes) -> tuple[memoryview, bytes]:
+    """The directory with the end behind it, and the comment that closes the archive."""
+    comment = data.rfind(b"PK\5\6", max(0, len(data) - END.size - 0xFFFF)) + END.size
+    return memoryview(data)[_end(data)[1] : comment], data[comment:]
+
+
 def _end(data: Bytes) -> tuple[int, int]:
     """Where the directory ends and where it starts."""
     at = data.rfind(b"PK\5\6", max(0, len(data) - END.size - 0xFFFF))

@@ -142,7 +142,7 @@ FORMATS: Final = (
     Format("NumPy's npz", (".npz",), _is_npz, "holdfast.formats.npz", writes=True),
     Format("NumPy's npy", (".npy",), _is_npy, "holdfast.formats.npy", writes=True),
     Format("PyTorch", (".pt", ".pth"), _is_torch, "holdfast.formats.torch", package="torch", extra="torch"),
-    Format("JLD2", (".jld2",), _is_jld2, "holdfast.formats.jld2", package="h5py", extra="hdf5"),
+    Format("JLD2", (".jld2",), _is_jld2, "holdfast.formats.jld2"),
     Format("HDF5", (".h5", ".hdf5"), _is_hdf5, "holdfast.formats.hdf5", package="h5py", extra="hdf5"),
 )
 """Every format. The first is what a path without a known ending gets."""
@@ -208,11 +208,16 @@ def look(path: Path) -> Look:
         head = file.read(HEAD)
         file.seek(max(size - len(TRAILER), 0))
         seen = Look(head, file.read(len(TRAILER)), size)
-        if not _is_zip(seen) or _is_bson(seen):
+        if not _is_zip(seen):
             return seen
     from holdfast.formats.archive import names
 
-    return Look(seen.head, seen.tail, size, tuple(names(path)))
+    try:
+        return Look(seen.head, seen.tail, size, tuple(names(path)))
+    except FormatError:
+        if _is_bson(seen):
+            return seen  # a document whose length spells a zip's magic, and no zip
+        raise
 
 
 def open_file(path: Path, *, mmap: bool = True, patterns: bool = False) -> File:

@@ -15,6 +15,7 @@ import numpy as np
 from holdfast.codec.lift import rule_of, type_name
 from holdfast.codec.rule import Vocabulary
 from holdfast.errors import FormatError
+from holdfast.formats.flux_fields import FIELDS, TURNED
 from holdfast.formats.nodes import MAX_TEXT, PLAIN, Nodes
 from holdfast.julia.types import BITS
 from holdfast.julia.values import Struct
@@ -82,6 +83,8 @@ class Describer(Nodes):
     def __init__(self, backrefs: list[Any], vocabulary: Vocabulary, *, sealed: bool) -> None:
         super().__init__(backrefs, vocabulary)
         self.sealed, self.dictionary = sealed, vocabulary.named("tag", "dict")
+        self.turned: set[int] = set()  # arrays of Flux's layers that Python has with their axes reversed
+        self.by_name: set[int] = set()  # NamedTuples of layers, which Python reaches as ``layers['name']``
 
     def describe(self, node: Any) -> Seen:
         """What ``node`` is, which is no back-reference."""
@@ -151,9 +154,11 @@ class Describer(Nodes):
         if node.get("python") == "list":  # of numbers, which travels as a vector
             return Seen("list", nbytes=seen.nbytes, dtype=seen.dtype, length=sum(seen.shape or ()))
         if isinstance(node.get("dtype"), str | list):
-            seen.dtype = _dtype_text(node["dtype"])
+            seen.dtype = node["dtype"] if isinstance(node["dtype"], str) else str(dtype_from(node["dtype"]))
         if "shape" in node:
             seen.shape = tuple(int(n) for n in self.items(node["shape"]))
+        elif seen.shape is not None and (id(node) in self.turned or is_turned(node.get("attributes"))):
+            seen.shape = seen.shape[::-1]
         return seen
 
     def _array_type(self, node: Document, ndim: int) -> str:
@@ -181,15 +186,15 @@ class Describer(Nodes):
             return Seen(name, value=f"0x{bytes(node['data'].data[:16])[::-1].hex()}", single=True)
         fields = self.items(node["data"])
         if name == TRACKED and len(fields) == 3:
-            return self._tracked(name, fields)
+            return self._tracked(node, name, fields)
         if not fields and "#" in name:
             return Seen(name.replace("#", ""), single=True)
-        names = self._field_names(type_, julia)
+        names = self._field_names(type_, julia, fields) or self.items(node.get("names", []))
         known_as = "closure" if type(type_) is dict and type_.get("tag") == "jl_anonymous" else name or "struct"
         if names and len(names) == len(fields):
-            return Seen(
-                known_as, members=[(n, f".{n}", f) for n, f in zip(names, fields, strict=True)], length=len(names)
-            )
+            reach = "[{!r}]" if julia == "NamedTuple" and id(node) in self.by_name else ".{}"
+            members = [(name, reach.format(name), field) for name, field in zip(names, fields, strict=True)]
+            return Seen(known_as, members=members, length=len(names))
         return self._listed(known_as, fields)
 
     def _table_type(self, node: Document, name: str, python: str) -> str:
@@ -199,15 +204,32 @@ class Describer(Nodes):
         julia = self.julia_type(node["type"])
         return python if julia in ("Dict{Any,Any}", "Set{Any}") else julia
 
-    def _field_names(self, type_: Any, julia: str) -> list[str]:
-        if julia != "NamedTuple":
-            return []
-        names = self.resolve(self.items(type_["params"])[0])
-        return [str(self.small(self.resolve(name))) for name in self.items(names["data"])]
+    def _field_names(self, type_: Any, julia: str, fields: Sequence[Any]) -> list[str]:
+        """The names of a NamedTuple's fields, and of those of Flux's structs. Their arrays are known as turned then."""
+        if julia == "NamedTuple":
+            names = self.resolve(self.items(type_["params"])[0])
+            return [str(self.small(self.resolve(name))) for name in self.items(names["data"])]
+        forms = FIELDS.get(julia, {})
+        found = (forms.get((len(fields), count)) for count in (len(self.elements(type_["params"])), -1) if forms)
+        names = next((each.split() for each in found if each is not None), [])
+        turned = TURNED.get(julia, "").split()
+        for name, field in zip(names, fields, strict=False):
+            if name in turned:
+                inner = self.resolve(field)
+                state = type(inner) is dict and inner.get("tag") == "tuple"  # an LSTM's, of two arrays
+                self.turned.update(
+                    id(self.resolve(part)) for part in (self.items(inner["data"]) if state else (inner,))
+                )
+            elif name == "layers":
+                self.by_name.add(id(self.resolve(field)))
+        return names
 
-    def _tracked(self, name: str, fields: list[Any]) -> Seen:
+    def _tracked(self, node: Document, name: str, fields: list[Any]) -> Seen:
         """A parameter of Tracker's time: (history, values, gradient)."""
-        values = self.describe(self.resolve(fields[1]))
+        inner, gradient = map(self.resolve, fields[1:])
+        if id(node) in self.turned:
+            self.turned.update((id(inner), id(gradient)))
+        values = self.describe(inner)
         return Seen(
             name, values.shape, values.dtype, members=[("data", ".data", fields[1]), ("grad", ".grad", fields[2])]
         )
@@ -332,6 +354,11 @@ READERS: Final[dict[Any, Callable[[Describer, Document, str], Seen]]] = {
 """Tag -> how a document that has it is read."""
 
 
+def is_turned(attributes: Any) -> bool:
+    """Whether an array says itself that its axes are Julia's reversed: what Python saved of a Flux layer does."""
+    return type(attributes) is dict and attributes.get("julia_axes") == "reversed"
+
+
 def keyed(node: Document) -> list[tuple[str | int, str, Any]]:
     """The members of a dictionary."""
     return [(key, f"[{key!r}]", value) for key, value in node.items() if key != "_backrefs"]
@@ -363,10 +390,6 @@ def type_text(value: Any) -> str:
         if cls.__module__ in ("builtins", "holdfast.julia.values")
         else f"{cls.__module__}.{cls.__qualname__}"
     )
-
-
-def _dtype_text(description: Any) -> str:
-    return description if isinstance(description, str) else str(dtype_from(description))
 
 
 def _plain(node: Any) -> Seen:

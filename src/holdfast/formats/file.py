@@ -76,7 +76,10 @@ class File:
 
     def lift(self, audited: Audited, names: Sequence[str], vocabulary: Vocabulary, options: Options) -> dict[str, Any]:
         with self._named():
-            return lift(audited, names, vocabulary, options)
+            values = lift(audited, names, vocabulary, options)
+            for step in options.after:
+                step(values)
+        return values
 
     def verify_frame(self) -> None:
         """Raises ChecksumError when any byte outside the arrays has changed."""
@@ -114,8 +117,9 @@ def unchecked(blobs: Sequence[Blob]) -> list[int | None]:
 
 
 def in_file(error: FormatError, path: str) -> HoldfastError:
-    """``error`` with the name of the file in front of what it says."""
-    named = type(error)(f"{path}: {error.message}", error.offset)
+    """``error`` with the name of the file in front of what it says, once."""
+    said = error.message
+    named = type(error)(said if said.startswith(f"{path}: ") else f"{path}: {said}", error.offset)
     named.__suppress_context__ = True
     return named
 

@@ -162,6 +162,8 @@ def _leaf(keys: Keys, node: Document, node_at: Callable[[Any], Any], backrefs: l
     array = array_of(node, named if named in NAMED else None, node_at, backrefs)
     if array is None:
         raise UnsupportedError(f"an array of {shown(named)} has no place in {format}: {ADVICE}", path_of(keys))
+    if "byteorder" in node and "shape" not in node:
+        array = array.astype(array.dtype.newbyteorder("S"))
     return Leaf(keys, array, named or array.dtype.name, _note(keys, node, node_at, format))
 
 

@@ -11,6 +11,7 @@ import io
 import warnings
 from collections.abc import Mapping
 from os import fspath
+from struct import error as StructError
 from struct import unpack_from
 from tokenize import TokenError
 from typing import Any, Final
@@ -32,7 +33,7 @@ MAX_HEADER: Final = 1 << 16
 """Bytes of a header; NumPy itself takes 10,000 characters."""
 MISFITS: Final = (
     *(ValueError, TypeError, SyntaxError, KeyError, IndexError, AttributeError, OverflowError),
-    *(RecursionError, MemoryError, EOFError, TokenError),
+    *(RecursionError, MemoryError, EOFError, TokenError, StructError),
 )
 """What NumPy raises for a header that is none."""
 

@@ -3,7 +3,7 @@
 Strategy: stored members are mapped and not copied; compressed ones get memory of their size, which is filled when their
 values are wanted and not before. The zip's own CRC-32 is the checksum of each. What npy has no place for (bfloat16, the
 class of a tensor, who shares its memory) is a note in the comment of the member, which other readers pass over, and
-data starts on a multiple of 64 bytes.
+data starts on a multiple of 64 bytes. The comment of the archive is the XXH3-64 of its directory.
 """
 
 import json
@@ -19,12 +19,14 @@ from holdfast.codec.lower import lower
 from holdfast.codec.rule import Vocabulary
 from holdfast.errors import FormatError, UnsupportedError
 from holdfast.formats import npy
-from holdfast.formats.archive import Bytes, Member, directory, head_of, inflate
+from holdfast.formats.archive import Bytes, Member, closing, directory, head_of, inflate
 from holdfast.formats.arrays import plain
 from holdfast.formats.file import File, Path, in_file
 from holdfast.formats.leaves import ADVICE, Held, Keep, Leaf, Note, as_it_is, document_of, is_flat, leaves
+from holdfast.formats.seals import STALE, resembles, sealed
 from holdfast.storage import local, system
 from holdfast.vocab.types import BY_DTYPE
+from holdfast.wire.checksum import checksum
 from holdfast.wire.plan import ALIGNMENT
 from holdfast.wire.values import Blob, Document
 
@@ -32,6 +34,8 @@ NAME: Final = "npz"
 ENDING: Final = ".npy"
 MARK: Final = b"holdfast "
 """What a comment begins with that is a note of ours."""
+SEAL: Final = b"0" * 16
+"""What stands in the archive's own comment, behind ``MARK``, where the XXH3-64 of its directory comes."""
 MAX_COMMENT: Final = 0xFFFF
 WIDE: Final = 1 << 30
 """Bytes from which a member is written with sizes of 64 bits."""
@@ -101,8 +105,18 @@ def open_file(path: Path, *, mmap: bool = True) -> File:
         *(name, source.data, document, False, False, blobs, ".npz", is_flat(document)),
         digest=archive.digest,
         ready=archive.fill,
+        frame=lambda: _damage(source.data),
         packed=any(member.compressed for _, member, *_ in held),
     )
+
+
+def _damage(data: Bytes) -> str:
+    """What is damaged in the directory, if Holdfast wrote it."""
+    read, comment = closing(data)
+    right = sealed(MARK + SEAL, checksum(read))
+    if comment == right or not resembles(comment, right, MARK):
+        return ""
+    return STALE.format("directory")
 
 
 def _held(data: Bytes, member: Member) -> tuple[Held, int, int | None]:
@@ -161,7 +175,10 @@ def write_document(path: Path, document: Document, keep: Keep = as_it_is) -> Non
     with ZipFile(file, "w", ZIP_STORED) as archive:
         for leaf in leaves(document, NAME, keep):
             _add(archive, sink, leaf)
-    local.publish(path, list(sink.pieces.values()))
+        archive.comment, start = MARK + SEAL, sink.tell()
+    *written, comment = (sink.pieces[at] for at in sorted(sink.pieces))
+    read = b"".join(bytes(sink.pieces[at]) for at in sorted(sink.pieces) if at >= start)[: -len(comment)]
+    local.publish(path, [*written, sealed(bytes(comment), checksum(memoryview(read)))])
 
 
 def _add(archive: ZipFile, sink: "_Pieces", leaf: Leaf) -> None:

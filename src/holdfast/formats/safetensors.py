@@ -24,6 +24,7 @@ from holdfast.formats.archive import Bytes
 from holdfast.formats.arrays import plain
 from holdfast.formats.file import File, Path, in_file, steady
 from holdfast.formats.leaves import ADVICE, Held, Keep, Leaf, Note, as_it_is, document_of, is_flat, leaves, memory_of
+from holdfast.formats.seals import DIGITS, STALE, is_sum, resembles, sum_of, text_of
 from holdfast.storage import local
 from holdfast.vocab.numpy import CARRIERS, NAMED
 from holdfast.wire.checksum import checksum
@@ -37,7 +38,7 @@ OURS: Final = "holdfast"
 """The key in it that is Holdfast's."""
 FRAMEWORKS: Final = {"torch.Tensor": "pt", "torch.nn.Parameter": "pt"}
 """What other libraries want to read under ``format``."""
-SEAL: Final = "0" * 16
+SEAL: Final = "0" * DIGITS
 """What stands where the checksum of the header comes."""
 
 CODES: Final = {
@@ -68,10 +69,8 @@ PACKED: Final = {"F4": 2}
 """Words for dtypes of which several share a byte, along the last dimension."""
 WIDTHS: Final = {name: NAMED[name].itemsize if name in NAMED else 1 for name in CODES}
 """Bytes of one element, as Holdfast sees it; of those that share a byte, of the byte."""
-STALE: Final = (
-    "the header of the file is not the one that Holdfast wrote: it is damaged, or another program has written the file "
-    "anew and kept Holdfast's notes. load(path, verify=False) takes it as it is"
-)
+FIRST: Final = b'{"__metadata__":{"holdfast":"'
+"""What a header of ours begins with."""
 
 
 # -- reading ----------------------------------------------------------------------------------------------------------
@@ -140,7 +139,7 @@ def _laid(data: memoryview, start: int, tensors: Sequence[Tensor], notes: Mappin
         except (ValueError, OverflowError, MemoryError) as error:
             raise FormatError(f"{name!r} is more than NumPy can have: {error}", start) from None
         note = None if notes is None else notes[name]
-        sum_ = None if note is None else _signed(note["xxh3"])
+        sum_ = None if note is None else sum_of(note["xxh3"])
         found.append(Held(name, array, note, dtype, sum_, start))
         start += nbytes
     if start != len(data):
@@ -152,34 +151,22 @@ def _notes(
     metadata: Mapping[str, str], data: Bytes, start: int, names: list[str]
 ) -> tuple[str, dict[str, Note] | None]:
     """What is damaged in the header, and the notes by name; none where Holdfast did not write the file."""
-    text = metadata.get(OURS)
+    text, header = metadata.get(OURS), data[8:start]
     if text is None:
-        return "", None
-    header, seal = data[8:start], f'{text[-len(SEAL) :]}"'.encode()
-    sealed = header.replace(seal, f'{SEAL}"'.encode(), 1)
-    if _hex(checksum(memoryview(sealed))) != text[-len(SEAL) :]:
-        return STALE, None
+        almost = resembles(header[: len(FIRST)], FIRST, FIRST)
+        return STALE.format("header") if almost else "", None
+    seal = f'{text[-len(SEAL) :]}"'.encode()
+    read = header.replace(seal, f'{SEAL}"'.encode(), 1)
+    if text_of(checksum(memoryview(read))) != text[-len(SEAL) :]:
+        return STALE.format("header"), None
     try:
         notes = json.loads(text[: -len(SEAL)])
     except (ValueError, RecursionError):
         notes = None
     right = isinstance(notes, dict) and notes.keys() == set(names)
-    if not right or not all(isinstance(note, dict) and _is_sum(note.get("xxh3")) for note in notes.values()):
+    if not right or not all(isinstance(note, dict) and is_sum(note.get("xxh3")) for note in notes.values()):
         raise FormatError("what Holdfast noted in the metadata is not what it writes")
     return "", notes
-
-
-def _is_sum(text: Any) -> bool:
-    return isinstance(text, str) and len(text) == len(SEAL) and set(text) <= set("0123456789abcdef")
-
-
-def _hex(sum_: int) -> str:
-    return f"{sum_ & (1 << 64) - 1:016x}"
-
-
-def _signed(text: str) -> int:
-    value = int(text, 16)
-    return value - (1 << 64) if value >> 63 else value
 
 
 def _default() -> str:
@@ -203,7 +190,7 @@ def write_document(path: Path, document: Document, keep: Keep = as_it_is) -> Non
     for leaf in found:
         _check(leaf)
     held = {leaf.name: memory_of(leaf.array, keep) for leaf in found}
-    notes = {leaf.name: leaf.note | {"xxh3": _hex(checksum(held[leaf.name]))} for leaf in found}
+    notes = {leaf.name: leaf.note | {"xxh3": text_of(checksum(held[leaf.name]))} for leaf in found}
     # Wide elements first, so that each stands on a multiple of its width; safetensors' own writer does so, too.
     ranked = sorted(found, key=lambda leaf: -leaf.array.itemsize)
     framework = next((FRAMEWORKS[n["python"]] for n in notes.values() if n["python"] in FRAMEWORKS), "np")
@@ -242,5 +229,5 @@ def _header(ranked: list[Leaf], held: Mapping[str, memoryview], metadata: Mappin
     text = json.dumps(parts, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-(8 + len(text)) % ALIGNMENT)
     at = text.index(f'{SEAL}"'.encode())
-    text = text[:at] + _hex(checksum(memoryview(text))).encode() + text[at + len(SEAL) :]
+    text = text[:at] + text_of(checksum(memoryview(text))).encode() + text[at + len(SEAL) :]
     return len(text).to_bytes(8, "little") + text

@@ -7,6 +7,7 @@ PyTorch 1.6 and TorchScript are refused with the line that converts them.
 """
 
 import re
+import warnings
 import zlib
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,7 @@ from holdfast.formats.archive import Bytes, Member, directory
 from holdfast.formats.arrays import plain
 from holdfast.formats.bson import RESERVED
 from holdfast.formats.file import ROOT, File, Path, in_file, steady, unchecked
+from holdfast.formats.pickles import storages
 from holdfast.storage import local
 from holdfast.vocab import vocabulary
 from holdfast.wire.checksum import THREADS
@@ -58,6 +60,10 @@ def _opened(path: str, mmap: bool) -> File:
     source = local.open_bytes(path, mmap=mmap)
     members = directory(source.data)
     _check(members)
+    damage = _damage(source.data, [member for member in members if not _is_storage(member)])
+    if damage:
+        raise FormatError(damage)
+    _check_storages(source.data, members)
     value = _loaded(path, mmap)
     names = isinstance(value, Mapping) and all(isinstance(k, str) and k not in RESERVED for k in value)
     values = dict(value) if names and value else {ROOT: value}
@@ -87,12 +93,29 @@ def _check(members: list[Member]) -> None:
         raise LimitError(f"the pickle of the file has more than {MAX_PICKLE:,} bytes")
 
 
+def _check_storages(data: Bytes, members: list[Member]) -> None:
+    """Raises FormatError unless each storage is as long as the pickle says. torch believes the pickle, and would read
+    what follows as numbers."""
+    sizes = {member.name.partition("/")[2]: member.size for member in members}
+    (program,) = (member for member in members if member.name.partition("/")[2] == PICKLE)
+    for key, nbytes in storages(data[program.start : program.start + program.taken]):
+        if sizes.get(f"data/{key}") != nbytes:
+            raise FormatError(f"the pickle of the file says that storage {key!r:.40} has {nbytes:,} bytes; it has not")
+
+
+def _is_storage(member: Member) -> bool:
+    """Whether a member is the memory of tensors, and not what says what they are."""
+    return member.name.partition("/")[2].startswith("data/")
+
+
 def _loaded(path: str, mmap: bool) -> Any:
     """What torch makes of the file, on the CPU."""
     import torch
 
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except UnpicklingError as error:
         found = UNKNOWN.search(str(error))
         what = f"it names {found[1]}" if found else "its pickle is not one of tensors and plain values"

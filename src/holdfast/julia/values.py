@@ -182,29 +182,40 @@ def _methods(typename: Any) -> Iterator[tuple[str, int]]:
 class Struct:
     """A Julia struct of a type that Python does not know: its type and its fields by position.
 
-    ``data`` is a list of fields, or ``bytes`` for a primitive type. ``struct[i]`` is field i. Julia's array wrappers
+    ``data`` is a list of fields, or ``bytes`` for a primitive type. ``struct[i]`` is field i. ``names`` are those of the
+    fields, where the file has them (JLD2's do); ``struct["x"]`` is then the field ``x``. Julia's array wrappers
     (Adjoint, SubArray …) become NumPy arrays with ``numpy.asarray(struct)``.
 
     >>> Struct(DataType(["Main", "Point"]), [1.0, 2.0])
     Point(1.0, 2.0)
+    >>> Struct(DataType(["Main", "Point"]), [1.0, 2.0], ["x", "y"])["y"]
+    2.0
     """
 
-    __slots__ = ("__weakref__", "data", "type")
+    __slots__ = ("__weakref__", "data", "names", "type")
 
-    def __init__(self, type: Any = None, data: Any = ()) -> None:
+    def __init__(self, type: Any = None, data: Any = (), names: Iterable[str] = ()) -> None:
         self.type = type
         self.data: Any = data if isinstance(data, bytes) else list(data)
+        self.names = tuple(names)
 
     @property
     def name(self) -> str:
         """The type's full name, such as ``Main.Point``."""
         return ".".join(self.type.name) if isinstance(self.type, DataType) else str(self.type)
 
-    def __getitem__(self, index: int) -> Any:
-        return self.data[index]
+    def __getitem__(self, index: int | str) -> Any:
+        return self.data[self._place(index)]
 
-    def __setitem__(self, index: int, value: Any) -> None:
-        self.data[index] = value
+    def __setitem__(self, index: int | str, value: Any) -> None:
+        self.data[self._place(index)] = value
+
+    def _place(self, index: int | str) -> int:
+        if not isinstance(index, str):
+            return index
+        if index not in self.names:
+            raise KeyError(index)
+        return self.names.index(index)
 
     def __len__(self) -> int:
         return len(self.data)
@@ -225,7 +236,8 @@ class Struct:
         if isinstance(self.data, bytes):
             return f"{_short(self.type)}(0x{self.data[::-1].hex()})"
         head = repr(self.type) if isinstance(self.type, AnonymousType) else _short(self.type)
-        return f"{head}({', '.join(_short(value) for value in self.data)})"
+        names = [f"{name}=" for name in self.names] if len(self.names) == len(self.data) else [""] * len(self.data)
+        return f"{head}({', '.join(n + _short(value) for n, value in zip(names, self.data, strict=True))})"
 
 
 class Ref:

@@ -19,6 +19,7 @@ from holdfast.formats.choose import open_file
 from holdfast.formats.leaves import is_array
 from holdfast.formats.safetensors import CODES, METADATA
 from holdfast.vocab import vocabulary
+from holdfast.vocab.numpy import CARRIERS
 
 FRAMEWORKS: Final[Mapping[str, str]] = {
     "pt": "torch",
@@ -158,6 +159,11 @@ def tensor_of(value: Any, device: str) -> Any:
         import torch
     except ImportError:
         raise MissingError("tensors of PyTorch's", "holdfast[torch]") from None
-    if isinstance(value, np.ndarray):
-        return torch.from_numpy(np.ascontiguousarray(value)).to(device)
-    return value.detach()
+    if not isinstance(value, np.ndarray):
+        return value.detach()
+    array = np.ascontiguousarray(value)
+    if array.dtype.isbuiltin == 1:
+        return torch.from_numpy(array).to(device)
+    from holdfast.vocab.torch.tensors import dtype_named
+
+    return torch.from_numpy(array.view(CARRIERS[array.itemsize])).view(dtype_named(array.dtype.name)).to(device)

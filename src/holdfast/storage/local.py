@@ -77,14 +77,15 @@ def publish(
     """
     path = os.fspath(path)
     views = flat(buffers)
-    with _explained(path, sum(view.nbytes for view, _ in views)):
+    size = sum(view.nbytes for view, _ in views)
+    with _explained(path, size):
         place, name = _target(path, exclusive)
         with Folder(place) as folder:
             old = folder.look(name)
             if old is not None:
                 _check(old, path, exclusive)
             sweep(folder)
-            replace(folder, name, views, complete, old=old, durable=durable, exclusive=exclusive)
+            replace(folder, name, views, complete, size=size, old=old, durable=durable, exclusive=exclusive)
 
 
 def _target(path: str, exclusive: bool) -> tuple[str, str]:

@@ -9,10 +9,20 @@ import io
 import mmap
 import os
 from dataclasses import dataclass
+from typing import Final
 
 from holdfast.errors import FormatError, LimitError
 from holdfast.storage import system
 from holdfast.storage.folder import kind_of
+from holdfast.storage.share import Shared
+from holdfast.storage.way import GRAIN, MUCH
+
+PIECE: Final = 8 << 20
+"""Bytes that a thread reads at a time."""
+THREADS: Final = 4
+"""Readers at most: enough to keep a disk busy, and to copy from the page cache as fast as the memory allows."""
+LOOKS: Final = 16
+"""Places at which a file is looked for in the page cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +84,7 @@ def _map(file: io.FileIO, size: int, path: str) -> mmap.mmap:
 
 
 def _read(file: io.FileIO, size: int, path: str) -> mmap.mmap:
+    """Read the file into fresh memory, long ones by several threads; what is not in the page cache, around it."""
     try:
         memory = system.fresh_memory(size)
     except OSError as error:
@@ -83,14 +94,48 @@ def _read(file: io.FileIO, size: int, path: str) -> mmap.mmap:
             f"{path!r} has {size:,} bytes, more than there is memory for; load it with mmap=True"
         ) from None
     with memoryview(memory) as view:
-        done = 0
-        while done < size:
-            with view[done:] as rest:
-                count = file.readinto(rest)
-            if not count:
-                raise _shrunk(path, size)
-            done += count
+        fd = file.fileno()
+        whole = size - size % GRAIN if size >= MUCH and _is_cold(fd, size) and system.direct(fd, on=True) else 0
+        _read_pieces(fd, view[:whole], path)
+        if whole:
+            system.direct(fd, on=False)
+        _read_pieces(fd, view[whole:], path, whole)
     return memory
+
+
+def _read_pieces(fd: int, view: memoryview, path: str, first: int = 0) -> None:
+    """Fill ``view`` with the bytes from ``first`` of the file on."""
+    pieces = range(0, view.nbytes, PIECE)
+
+    def read(fd: int, start: int) -> None:
+        piece, done = view[start : start + PIECE], 0
+        while done < piece.nbytes:
+            count = _read_at(fd, piece[done:], first + start + done)
+            if not count:
+                raise _shrunk(path, first + view.nbytes)
+            done += count
+
+    if system.READS_ANYWHERE:
+        Shared(fd, pieces, lambda fd, _: lambda start: read(fd, start)).run(THREADS)
+    else:
+        for start in pieces:
+            read(fd, start)
+
+
+def _read_at(fd: int, view: memoryview, offset: int) -> int:
+    try:
+        return system.read_at(fd, view, offset)
+    except OSError as error:
+        # Direct reads want whole blocks, which a file that became shorter does not have, and may not be known at all.
+        if error.errno not in system.UNKNOWN or not system.direct(fd, on=False):
+            raise
+        return system.read_at(fd, view, offset)
+
+
+def _is_cold(fd: int, size: int) -> bool:
+    """Whether most of the file is not in the page cache, as far as a few looks tell."""
+    looks = [system.is_cached(fd, size * index // LOOKS) for index in range(LOOKS)]
+    return looks.count(False) > LOOKS // 2
 
 
 def _shrunk(path: str, size: int) -> FormatError:

@@ -27,6 +27,7 @@ fcntl: Any = _optional("fcntl")  # not on Windows
 HAS_OPEN_FOLDERS: bool = hasattr(os, "O_DIRECTORY") and os.open in os.supports_dir_fd
 RENAMES_OPEN_FILES: bool = sys.platform != "win32"
 WRITES_ANYWHERE: bool = hasattr(os, "pwrite")
+READS_ANYWHERE: bool = hasattr(os, "preadv")
 
 READ: Final[int] = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 READ_NO_LINK: Final[int] = READ | getattr(os, "O_NOFOLLOW", 0)
@@ -77,8 +78,31 @@ def seek(fd: int, offset: int) -> None:
     os.lseek(fd, offset, os.SEEK_SET)
 
 
+def read_at(fd: int, view: memoryview, offset: int) -> int:
+    """Read from ``offset`` on, whatever other threads read; the count may fall short. See ``READS_ANYWHERE``."""
+    if READS_ANYWHERE:
+        return os.preadv(fd, [view], offset)
+    os.lseek(fd, offset, os.SEEK_SET)
+    data = os.read(fd, view.nbytes)
+    view[: len(data)] = data
+    return len(data)
+
+
+def is_cached(fd: int, offset: int) -> bool:
+    """Whether the byte at ``offset`` is in the page cache; True where there is no telling."""
+    if not hasattr(os, "RWF_NOWAIT"):
+        return True
+    try:
+        os.preadv(fd, [bytearray(1)], offset, os.RWF_NOWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
 def direct(fd: int, *, on: bool) -> bool:
-    """Let writes to ``fd`` and its duplicates go around the page cache from now on, or no longer.
+    """Let reads and writes of ``fd`` and its duplicates go around the page cache from now on, or no longer.
 
     False where that cannot be had: on systems other than Linux, and on some network file systems.
     """

@@ -2,17 +2,18 @@
 
 Strategy: threads take one buffer after the other. Bytes that go around the page cache are written from where they are
 when the disk can read them there, and through a staging buffer of the thread's own when not; whoever watches sees them
-on the way, while they are in the processor's cache. The first error stops all threads and is the one that is raised.
-Files that know no direct writes are found out by asking once, or by the first write that is refused.
+on the way, while they are in the processor's cache. File systems that know no direct writes are found out by asking
+once, or by the first write that is refused.
 """
 
 import errno
 import threading
-from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from holdfast.storage import system
+from holdfast.storage.share import Shared
 from holdfast.storage.way import Stretch, Views, Way, shown, way
 
 BATCH: Final[int] = 64 << 20
@@ -45,11 +46,10 @@ def write_file(fd: int, views: Views, complete: Callable[[], object], *, direct:
 
 
 def _write_apart(fd: int, way: Way) -> None:
-    writing = _Writing(fd, way)
-    try:
-        writing.run(min(THREADS, len(way.stretches)))
-    finally:
-        writing.stop()
+    """Write the stretches, longest first, so that no thread is left with a long one at the end."""
+    cache = _Cache(direct=way.direct)
+    longest_first = sorted(way.stretches, key=lambda stretch: -stretch.view.nbytes)
+    Shared(fd, longest_first, lambda fd, stop: _Writer(fd, stop, cache)).run(THREADS)
     if way.direct:
         system.direct(fd, on=False)
 
@@ -83,80 +83,43 @@ def _batch(views: Sequence[memoryview], first: int, skip: int, most: int) -> lis
     return batch
 
 
-class _Writing:
-    """Stretches on their way, longest first, so that no thread is left with a long one at the end."""
+@dataclass(slots=True)
+class _Cache:
+    """What all writers of a file know of its page cache: whether they go around it still."""
 
-    def __init__(self, fd: int, way: Way) -> None:
-        self._fd = fd
-        self._left = deque(sorted(way.stretches, key=lambda stretch: -stretch.view.nbytes))
-        self._was_direct = self._direct = way.direct
-        self._stopped = threading.Event()
-        self._error: BaseException | None = None
-        self._threads: list[threading.Thread] = []
+    direct: bool
 
-    def run(self, threads: int) -> None:
-        """Write everything, on this thread and ``threads`` - 1 others; raises the first error of any of them."""
-        for _ in range(threads - 1):
-            # Each has a descriptor of its own: should an impatient second Ctrl-C leave it behind, it cannot write into
-            # whatever file gets our number next.
-            fd = system.duplicate(self._fd)
-            worker = threading.Thread(target=self._work, args=(fd,), name="holdfast-write")
-            try:
-                worker.start()
-            except RuntimeError:  # no more threads, or the interpreter is ending: then with those that there are
-                system.close(fd)
-                break
-            self._threads.append(worker)
-        self._write_all(self._fd)
-        for worker in self._threads:
-            worker.join()
-        if self._error is not None:
-            raise self._error
 
-    def stop(self) -> None:
-        """Let no thread begin another piece, and wait until none is at work."""
-        self._stopped.set()
-        for worker in self._threads:
-            worker.join()
+class _Writer:
+    """One thread's way to write stretches, with a staging buffer of its own."""
 
-    def _work(self, fd: int) -> None:
-        try:
-            self._write_all(fd)
-        except BaseException as error:
-            self._error = self._error or error
-            self._stopped.set()
-        finally:
-            system.close(fd)
+    def __init__(self, fd: int, stop: threading.Event, cache: _Cache) -> None:
+        self._fd, self._stop, self._cache = fd, stop, cache
+        self._staging = _Staging()
 
-    def _write_all(self, fd: int) -> None:
-        staging = _Staging()
-        while self._left and not self._stopped.is_set():
-            try:
-                stretch = self._left.popleft()
-            except IndexError:  # another thread took the last one
+    def __call__(self, stretch: Stretch) -> None:
+        for part in stretch.pieces(PIECE):
+            if self._stop.is_set():
                 return
-            for part in stretch.pieces(PIECE):
-                if self._stopped.is_set():
-                    return
-                self._write(fd, stretch, part, staging)
+            own = part.start in stretch.own
+            piece = stretch.view[part.start : part.stop]
+            if own and stretch.staged and self._cache.direct:
+                piece = self._staging.hold(piece)
+            if stretch.seen is not None:
+                stretch.seen(piece)
+            if own:
+                self._write(piece, stretch.offset + part.start)
 
-    def _write(self, fd: int, stretch: Stretch, part: range, staging: "_Staging") -> None:
-        piece, own = stretch.view[part.start : part.stop], part.start in stretch.own
-        if own and stretch.staged and self._direct:
-            piece = staging.hold(piece)
-        if stretch.seen is not None:
-            stretch.seen(piece)
-        if not own:
-            return
+    def _write(self, piece: memoryview, offset: int) -> None:
         try:
-            write_at(fd, piece, stretch.offset + part.start)
+            write_at(self._fd, piece, offset)
         except OSError as error:
-            if not self._was_direct or error.errno not in system.UNKNOWN:
+            # A file system that took the flag and not the write: from here on all goes through the page cache. The
+            # flag is the file's, so what another thread is writing at this moment ends well, or comes here too.
+            if error.errno not in system.UNKNOWN or not system.direct(self._fd, on=False):
                 raise
-            # A file system that took the flag and not the write. From here on all goes through the page cache.
-            self._direct = False
-            system.direct(fd, on=False)
-            write_at(fd, piece, stretch.offset + part.start)
+            self._cache.direct = False
+            write_at(self._fd, piece, offset)
 
 
 def write_at(fd: int, view: memoryview, offset: int) -> None:

@@ -18,7 +18,6 @@ from holdfast.julia.types import BITS, dtype_of
 from holdfast.julia.values import Array, DataType, Struct
 from holdfast.vocab.keys import shown
 from holdfast.vocab.types import BY_DTYPE, array_type, datatype, tuple_of
-from holdfast.wire.plan import LARGE
 from holdfast.wire.values import MAX_BLOB, Alike, Blob, Int32
 
 NdArray = np.ndarray[Any, Any]
@@ -171,14 +170,14 @@ def refuse_array(array: NdArray) -> None:
 
 
 def settle(arrays: list[Any]) -> list[Fields | Alike]:
-    """The documents of all arrays of one save: the second small one of a kind is like the first but for its data."""
+    """The documents of all arrays of one save: the second of a kind is like the first but for its data."""
     known: dict[Any, Fields] = {}
     return [_document(array, known) for array in arrays]
 
 
 def _document(array: NdArray, known: dict[Any, Fields]) -> Fields | Alike:
     row_major, column_major = array.flags.c_contiguous, array.flags.f_contiguous
-    if not 0 < array.nbytes < LARGE or array.dtype not in BY_DTYPE or not (row_major or column_major):
+    if not 0 < array.nbytes <= MAX_BLOB or array.dtype not in BY_DTYPE or not (row_major or column_major):
         return array_fields(array)
     kind = array.dtype, array.shape, column_major
     if kind in known:

@@ -15,7 +15,8 @@ from xxhash import xxh3_64, xxh3_64_intdigest
 from holdfast.wire.plan import HASH_AT, I64, TRAILER, Plan
 from holdfast.wire.values import Blob
 
-THREADS: Final = min(8, cpu_count() or 1)
+THREADS: Final = max(4, min(8, cpu_count() or 1))
+"""More than a small machine has processors: of a mapped file that is still on the disk, each reads its own blob in."""
 WORTH_A_THREAD: Final = 1 << 20
 """Bytes below which handing a blob to a thread costs more than hashing it."""
 
@@ -35,14 +36,16 @@ def _signed(value: int) -> int:
 
 def checksums(blobs: Sequence[Blob]) -> list[int]:
     """The checksum of each blob, in order."""
-    large = [blob for blob in blobs if blob.nbytes >= WORTH_A_THREAD]
-    if THREADS == 1 or len(large) < 2:
+    large = [index for index, blob in enumerate(blobs) if blob.nbytes >= WORTH_A_THREAD]
+    if len(large) < 2:
         return [checksum(blob.data) for blob in blobs]
     from concurrent.futures import ThreadPoolExecutor  # costs a tenth of `import holdfast`, and small files need none
 
-    with ThreadPoolExecutor(THREADS) as pool:
-        threaded = iter(list(pool.map(checksum, (blob.data for blob in large))))
-    return [next(threaded) if blob.nbytes >= WORTH_A_THREAD else checksum(blob.data) for blob in blobs]
+    with ThreadPoolExecutor(min(THREADS, len(large))) as pool:
+        large.sort(key=lambda index: -blobs[index].nbytes)  # so that no thread is left with a long one at the end
+        threaded = {index: pool.submit(checksum, blobs[index].data) for index in large}
+        short = {index: checksum(blob.data) for index, blob in enumerate(blobs) if index not in threaded}
+    return [short[index] if index in short else threaded[index].result() for index in range(len(blobs))]
 
 
 def seal(plan: Plan) -> None:

@@ -1,21 +1,21 @@
 """Documents that are alike, known by their bytes.
 
-Strategy: a small array's document is read once in full. After that, a document that has the same bytes up to its
-checksum, from there to its data, and after the data, is the same document with another blob: it is not read again. What
-is compared is every byte that the reader would look at, so both ways give the same document, and the same errors.
+Strategy: an array's document is read once in full. After that, a document that has the same bytes up to its checksum,
+from there to its data, and after the data, is the same document with another blob: it is not read again. What is
+compared is every byte that the reader would look at, so both ways give the same document, and the same errors.
 """
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from holdfast.wire.plan import ALIGNMENT, I64, LARGE, SUM_HEAD
-from holdfast.wire.values import Alike, Blob, Document
+from holdfast.wire.plan import I64, SUM_HEAD, alignment
+from holdfast.wire.values import ANY_BLOB, Alike, Blob, Document
 
 if TYPE_CHECKING:
     from holdfast.wire.read import Bytes
 
 MAX_HEAD: Final = 1024
-"""Bytes before the checksum up to which a document is looked at; that of a small array has about 200."""
+"""Bytes before the checksum up to which a document is looked at; that of an array has about 200."""
 
 
 @dataclass(slots=True)
@@ -26,6 +26,8 @@ class Pattern:
     """Bytes from the start of the checksum to the data."""
     between: bytes
     size: int
+    multiple: int
+    """On what the data must be aligned."""
     after: bytes
     model: Document
     values: int
@@ -52,7 +54,11 @@ class Patterns:
         begin = seal + pattern.gap
         stop = begin + pattern.size
         end = stop + len(pattern.after)
-        if data[seal + I64.size : begin] != pattern.between or data[stop:end] != pattern.after or begin % ALIGNMENT:
+        if (
+            data[seal + I64.size : begin] != pattern.between
+            or data[stop:end] != pattern.after
+            or begin % pattern.multiple
+        ):
             return None
         blob = Blob(self.view[begin:stop], True, I64.unpack_from(data, seal)[0], begin)
         self.blobs.append(blob)
@@ -63,12 +69,12 @@ class Patterns:
         other sealed one."""
         begin = blob.offset or 0
         stop = begin + blob.nbytes
-        if blob.nbytes >= LARGE or seal - start > MAX_HEAD or end - stop > MAX_HEAD:
+        if seal - start > MAX_HEAD or end - stop > MAX_HEAD:
             return
-        model = Alike(document, Blob(memoryview(b""), True)).document()
+        model = Alike(document, ANY_BLOB).document()
         between, after = self.data[seal + I64.size : begin], self.data[stop:end]
         self.known[self.data[start:seal]] = Pattern(
-            begin - seal, between, blob.nbytes, after, model, _values(model), _depth(model)
+            begin - seal, between, blob.nbytes, alignment(blob.nbytes), after, model, _values(model), _depth(model)
         )
 
 

@@ -3,7 +3,8 @@
 Strategy: one pass writes all that is not array data into one ``frame`` and notes where each blob cuts it. A document's
 length is patched when the document closes. A sealed blob gets a checksum and padding in front, so that a mapped file is
 a usable array; the trailer ``_holdfast`` closes the file with the checksum of the frame. Documents that are alike but
-for their blob are written once for each place that they can have between two multiples of 64, and copied after that.
+for their blob are written once for each place that they have between two multiples of the alignment, and copied after
+that.
 
 Sources: bsonspec.org 1.1; BSON.jl ignores keys that it does not know and every document's length, so a length that does
 not fit in 32 bits is written modulo 2**32 (below 2 GiB that is plain BSON).
@@ -35,6 +36,11 @@ HASH_AT: Final = len(TRAILER) - 10
 U32: Final = Struct("<I")
 I64: Final = Struct("<q")
 F64: Final = Struct("<d")
+
+
+def alignment(nbytes: int) -> int:
+    """On a multiple of what an array of ``nbytes`` stands in a file."""
+    return PAGE if nbytes >= LARGE else ALIGNMENT
 
 
 @dataclass(slots=True)
@@ -185,8 +191,7 @@ def _write_blob(plan: Plan, key: bytes, value: Any) -> None:
     plan.frame += SUM_HEAD
     plan.seals.append((len(plan.frame), value))
     plan.frame += bytes(8)
-    alignment = PAGE if value.nbytes >= LARGE else ALIGNMENT
-    padding = -(plan.size + len(PAD_HEAD) + BINARY_HEAD + len(head)) % alignment
+    padding = -(plan.size + len(PAD_HEAD) + BINARY_HEAD + len(head)) % alignment(value.nbytes)
     plan.frame += PAD_HEAD + U32.pack(padding) + bytes(1 + padding) + head
     plan.cuts.append((len(plan.frame), value))
     plan.blob_bytes += value.nbytes
@@ -202,7 +207,7 @@ BINARY_HEAD: Final = 5
 def _write_alike(plan: Plan, key: bytes, value: Any) -> None:
     frame, blob = plan.frame, value.blob
     frame += b"\x03" + key
-    place = id(value.model), (len(frame) + plan.blob_bytes) % ALIGNMENT
+    place = id(value.model), (len(frame) + plan.blob_bytes) % alignment(blob.nbytes)
     before, between, after = plan.patterns.get(place) or _pattern(plan, place, value.model)
     frame += before
     plan.seals.append((len(frame), blob))
@@ -216,9 +221,7 @@ def _pattern(plan: Plan, place: tuple[int, int], model: Document) -> tuple[bytes
     """The bytes of ``model`` up to its checksum, from there to its data, and after it, at that place in a file."""
     alone = Plan(blob_bytes=place[1])
     _write(alone, model, b"\0")
-    ((seal, blob),), ((cut, _),) = alone.seals, alone.cuts
-    if blob.nbytes >= LARGE:
-        raise ValueError("large arrays stand on pages: they are not written by pattern")
+    ((seal, _),), ((cut, _),) = alone.seals, alone.cuts
     frame = bytes(alone.frame)
     pattern = plan.patterns[place] = frame[:seal], frame[seal:cut], frame[cut:]
     return pattern

@@ -16,18 +16,16 @@ from typing import Any, Final
 from holdfast.errors import FormatError, LimitError
 from holdfast.wire.pattern import Patterns
 from holdfast.wire.plan import (
-    ALIGNMENT,
     BINARY_HEAD,
     DATA_HEAD,
     F64,
     HASH_AT,
     I64,
-    LARGE,
     PAD_HEAD,
-    PAGE,
     TRAILER,
     U32,
     VERSION,
+    alignment,
 )
 from holdfast.wire.values import (
     MAX_DEPTH,
@@ -245,8 +243,8 @@ class _Reader:
         """Take checksum and padding, which are the wire's business, out of the document and onto the blob."""
         in_order = self.known is not None and list(document)[-2:] == ["xxh3", "pad"]
         pad, value = document.pop("pad", None), document.pop("xxh3")
-        alignment = PAGE if blob.nbytes >= LARGE else ALIGNMENT
-        if type(pad) is not Blob or type(value) is not int or start % alignment or pad.nbytes >= alignment:
+        multiple = alignment(blob.nbytes)
+        if type(pad) is not Blob or type(value) is not int or start % multiple or pad.nbytes >= multiple:
             raise FormatError("an array's data does not stand where its padding should put it", start)
         blob.sealed, blob.checksum = True, value
         self.blobs.append(blob)

@@ -12,15 +12,17 @@ arrays.py           Julia's arrays as tensors, on the same memory
 optimiser_layouts.py, optimisers.py  Flux's optimisers, bound to the parameters
 params.py           ``Flux.params(model)``
 trees.py            ``Flux.setup(rule, model)``, joined with its model
+kept_trees.py       the tree that an optimiser came from and goes back into
 today.py            a model in the layouts of another Flux
+unrolled.py         Recur as the recurrent layers of 0.15 and later
 tracked.py          tensors as what they came in
 types.py            the Julia types of what stands in a struct
 """
 
 from holdfast.codec.rule import Vocabulary
-from holdfast.vocab.flux import arrays, functions, layers, optimisers, params
+from holdfast.vocab.flux import arrays, functions, layers, optimisers, params, trees
 
 
 def vocabulary() -> Vocabulary:
     """The rules of Flux's values."""
-    return Vocabulary([*arrays.RULES, *layers.RULES, *functions.RULES, *optimisers.RULES, *params.RULES])
+    return Vocabulary([*arrays.RULES, *layers.RULES, *functions.RULES, *optimisers.RULES, *params.RULES, *trees.RULES])

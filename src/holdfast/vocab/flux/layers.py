@@ -23,6 +23,8 @@ from holdfast.vocab.flux.fields import KINDS, Kept
 from holdfast.vocab.flux.functions import VARIANTS
 from holdfast.vocab.flux.layouts import LAYOUTS, Layout, Row
 from holdfast.vocab.flux.lowering import ORIGIN, Origin, lower_layer, origin_of
+from holdfast.vocab.flux.named_fields import by_position
+from holdfast.vocab.julia import tags
 from holdfast.vocab.torch.attributes import Attributes, body_of
 from holdfast.vocab.torch.documents import named_parts
 from holdfast.vocab.torch.modules import OWN
@@ -45,6 +47,8 @@ def layer_from(layout: Layout, level: Fields, options: Options) -> Any:
     type_, data = level["type"], level["data"]
     if not isinstance(type_, DataType) or not isinstance(data, list):
         raise FormatError(f"its fields are a {type(data).__name__}")
+    if level.get("names"):
+        data = by_position(layout, tags.field_names(level), data, list(type_.params))
     forms = layout.forms(len(data), len(type_.params))
     names = forms[0].fields
     made: dict[str, Any] = {}
@@ -74,7 +78,9 @@ def places(layout: Layout) -> Callable[[Any], Sequence[str]]:
     """How the fields of a struct in a file are reached in Python."""
 
     def names(document: Any) -> Sequence[str]:
-        data = document.get("data")
+        data, named = document.get("data"), document.get("names")
+        if isinstance(named, list):
+            return [f".{name}" for name in named]
         count = len(data) if isinstance(data, list) else 0
         form = next((form for form in reversed(layout.rows) if len(form.fields) == count), None)
         return [f".{name}" for name in form.fields] if form is not None else []

@@ -19,7 +19,7 @@ from holdfast.vocab.flux.eras import version
 from holdfast.vocab.flux.fields import KINDS, Kept
 from holdfast.vocab.flux.functions import lower_callable
 from holdfast.vocab.flux.layouts import BY_LAYER, Layout, Row
-from holdfast.vocab.flux.layouts.recurrent import first_state, is_stateless, zero_state
+from holdfast.vocab.flux.layouts.recurrent import is_stateless, zero_state
 from holdfast.vocab.flux.types import ANY, julia_type, same_type, type_of
 from holdfast.vocab.torch.documents import section
 from holdfast.vocab.torch.modules import OWN
@@ -152,7 +152,7 @@ def attributes_of(layout: Layout, layer: Any) -> dict[str, Any]:
 def stateful(cell: Any) -> Any:
     """A Recur's cell, which in Julia holds its first state: itself, or where it has none its document with zeros."""
     layout = BY_LAYER.get(type(cell))
-    if layout is None or first_state(cell) is not None:
+    if layout is None or cell.state0 is not None:
         return cell
     origin = origin_of(cell)
     asked = origin is not None and "state0" in origin.row.fields

@@ -31,6 +31,8 @@ from holdfast.vocab.torch.optimisers import refuse_code
 from holdfast.vocab.torch.tensors import is_reversed
 
 ORIGIN: Final = "_julia"
+TREE: Final = "_tree"
+"""Attribute of an optimiser that came from a state tree: its ``kept_trees.KeptTree``."""
 
 
 @dataclass(slots=True)
@@ -240,7 +242,15 @@ def take_groups(optimiser: FluxOptimiser, level: Fields) -> None:
 
 
 def lower_optimiser(optimiser: FluxOptimiser) -> Fields:
+    """The tree that the optimiser came from, as long as that has a place for all of its weights; else its struct."""
     refuse_code(optimiser)
+    tree = vars(optimiser).get(TREE)
+    whole: Fields | None = tree.document(optimiser) if tree is not None else None
+    return lower_struct(optimiser) if whole is None else whole
+
+
+def lower_struct(optimiser: FluxOptimiser) -> Fields:
+    """The struct of the rule, with its state if it has a place for that."""
     package, rows = BY_KIND[type(optimiser)]
     origin = origin_of(optimiser)
     names = origin.names if origin is not None else rows.today

@@ -10,13 +10,15 @@ import torch
 from torch import nn
 
 from holdfast.errors import MismatchError, UnsupportedError
-from holdfast.flux import BatchNorm, DepthwiseConv, Diagonal, LayerNorm, Scale
+from holdfast.flux import BatchNorm, DepthwiseConv, Diagonal, LayerNorm, Recur, Scale
+from holdfast.flux.recurrent import Cell
 from holdfast.julia.values import Struct
 from holdfast.vocab.flux.eras import TODAY, Version, version
 from holdfast.vocab.flux.fields import Kept
 from holdfast.vocab.flux.layouts import BY_LAYER, Layout
 from holdfast.vocab.flux.lowering import ORIGIN, Origin
 from holdfast.vocab.flux.types import julia_type
+from holdfast.vocab.flux.unrolled import SEQUENCES, across_steps, forget_first_state, state_lost, unrolled
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -38,11 +40,18 @@ def for_flux(model: Model, flux: str = "") -> Model:
     """``model`` such that Flux ``flux`` (``"0.14"``; today's unless given) opens it when it is saved. Changed in place.
 
     A layer that this Flux lacks is replaced by the one that computes the same: DepthwiseConv by a Conv with groups,
-    Diagonal by Scale. Raises UnsupportedError that names every other such layer (Recur since 0.15), and then changes
-    nothing.
+    Diagonal by Scale. Since 0.15 a Recur is the RNN, LSTM, GRU or GRUv3 of its cell: the same weights, called with a whole
+    sequence instead of step by step. Raises UnsupportedError that names every other such layer, and every one that could
+    not stay what it is: a state that was trained or is remembered, a layer that takes a sequence for something else.
+    Nothing is changed then.
+
+    >>> from holdfast.flux import Chain, Dense, LSTMCell, Recur
+    >>> for_flux(Chain(Recur(LSTMCell(3, 4)), Dense(4, 2)), "0.16")
+    Chain(LSTM(3, 4), Dense(4, 2))
     """
     wanted, oldest = bounds(flux)
     lacking = [line for name, layer in model.named_modules() if (line := obstacle(name, layer, wanted, oldest))]
+    lacking += across_steps(model, wanted)
     if lacking:
         raise UnsupportedError(f"Flux {flux or 'today'} has not all layers of this model: " + "; ".join(lacking))
     result: Any = renewed(model, wanted)
@@ -71,7 +80,9 @@ def bounds(flux: str) -> tuple[Version, Version]:
 
 def obstacle(name: str, layer: Any, wanted: Version, oldest: Version) -> str:
     """A line about a layer that this Flux neither has nor has another for; nothing for others."""
-    layout = BY_LAYER.get(type(layer))
+    layout, lost = BY_LAYER.get(type(layer)), state_lost(layer, wanted)
+    if lost:
+        return f"{name or 'the model'} is a {type(layer).__name__} that {lost}"
     if layout is None or replacement(layer, wanted) is not None:
         return ""
     first, last = layout.rows[0].span.since, layout.rows[-1].span.until
@@ -84,6 +95,8 @@ def has_form(layout: Layout, layer: Any, wanted: Version, oldest: Version) -> bo
     """Whether a form of that Flux holds all that the layer does."""
     if any(replacement(child, wanted) is not None for child in layer.children()):
         return True  # a LayerNorm around a Diagonal, which is about to change
+    if isinstance(layer, Cell) and wanted >= SEQUENCES:
+        return True  # its first state is zeros, and about to go
     try:
         return layout.newest(layer, wanted).span.until >= oldest
     except UnsupportedError:
@@ -102,6 +115,8 @@ def replacement(layer: Any, wanted: Version) -> nn.Module | None:
     """The layer that stands in a newer Flux for one that it lacks; None for a layer that it has."""
     if wanted < SCALES:
         return None
+    if isinstance(layer, Recur):
+        return unrolled(layer) if wanted >= SEQUENCES else None
     if isinstance(layer, DepthwiseConv):
         return layer.as_conv()
     return Scale.of(layer.scale, layer.bias) if type(layer) is Diagonal else None
@@ -126,6 +141,8 @@ def take_form(layer: Any, wanted: Version) -> None:
     """Forget the layout of the file for that of ``wanted``."""
     layout, held = BY_LAYER[type(layer)], vars(layer)
     held.pop(ORIGIN, None)
+    if isinstance(layer, Cell) and wanted >= SEQUENCES:
+        forget_first_state(layer)
     if isinstance(layer, BatchNorm) and layer.deviations:
         variances(layer)
     if wanted != TODAY:

@@ -1,28 +1,28 @@
 """``Flux.setup(rule, model)``: the tree that today's Flux keeps an optimiser's state in, joined with its model.
 
 Strategy: the tree mirrors the model. A struct is a NamedTuple by Julia's names of its fields, a tuple of layers a tuple; in
-the place of each weight stands ``Optimisers.Leaf(rule, state, frozen)``. Loaded, it stays what it is;
-``optimiser_from(tree, model)`` makes the torch optimiser that goes on from it, ``tree_from(opt, model)`` the tree again.
+the place of each weight stands ``Optimisers.Leaf(rule, state, frozen)``. ``optimiser_from(tree, model)`` makes the torch
+optimiser that goes on from it, ``tree_from(opt, model)`` a tree again. A tree that is loaded beside the one model that it
+fits is joined with it at once; any other stays a tree.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-import numpy as np
 from torch import Tensor, nn
 
-from holdfast.codec.rule import Options
-from holdfast.errors import FormatError, MismatchError, UnsupportedError
+from holdfast.codec.rule import Fields, Filling, Options, Rule
+from holdfast.errors import FormatError, HoldfastError, MismatchError, UnsupportedError
 from holdfast.flux.optimise import FluxOptimiser, Optimiser
-from holdfast.julia.types import type_name
+from holdfast.flux.parameters import params
 from holdfast.julia.values import NamedTuple, Struct
+from holdfast.vocab.flux.arrays import lift_struct
+from holdfast.vocab.flux.kept_trees import KEPT, LEAF, KeptTree, fresh, is_leaf, leaf_state, leaves, lift_kept
 from holdfast.vocab.flux.layouts import BY_LAYER
 from holdfast.vocab.flux.lowering import layer_type
 from holdfast.vocab.flux.optimiser_layouts import BY_KIND
-from holdfast.vocab.flux.optimisers import kept_value, lower_optimiser
+from holdfast.vocab.flux.optimisers import TREE, kept_value, lower_optimiser
 from holdfast.vocab.flux.types import julia_type, type_of
-
-LEAF: Final = "Optimisers.Leaf"
 
 NAMES: Final = {
     "σ": "activation",
@@ -43,11 +43,6 @@ NAMES: Final = {
 
 NORMS: Final = frozenset({"BatchNorm", "InstanceNorm", "GroupNorm", "LayerNorm"})
 """Layers whose activation is called λ, not σ."""
-
-
-def is_leaf(value: Any) -> bool:
-    """Whether ``value`` holds the state of one weight."""
-    return isinstance(value, Struct) and type_name(value.type) == LEAF and len(value) in (2, 3)
 
 
 def leaves_of(tree: Any, model: Any, at: str = "") -> Iterator[tuple[str, Struct, Tensor]]:
@@ -96,8 +91,12 @@ def optimiser_from(tree: Any, model: nn.Module) -> FluxOptimiser:
     """The optimiser that goes on from the state in ``tree``, bound to the weights of ``model``.
 
     Weights with other hyperparameters (``Optimisers.adjust!`` of a part) make a group of their own; frozen ones are in
-    none. Raises MismatchError where tree and model part, UnsupportedError for a rule that Python does not have.
+    none. Saved, it is the tree again. What ``load`` has joined already is given back as it is.
+
+    Raises MismatchError where tree and model part, UnsupportedError for a rule that Python does not have.
     """
+    if isinstance(tree, FluxOptimiser):
+        return same_weights(tree, model)
     found = list(leaves_of(tree, model))
     if not found:
         raise MismatchError(
@@ -110,13 +109,16 @@ def optimiser_from(tree: Any, model: nn.Module) -> FluxOptimiser:
     for _, leaf, weight in found:
         give_state(optimiser, weight, leaf[1])
     group_by_rule(optimiser, [(leaf[0], weight) for _, leaf, weight in found if len(leaf) < 3 or leaf[2] is not True])
+    vars(optimiser)[TREE] = KeptTree(tree, {id(leaf): weight for _, leaf, weight in found})
     return optimiser
 
 
-def fresh(rule: FluxOptimiser) -> FluxOptimiser:
-    """A rule like ``rule``, bound to nothing."""
-    fields = [fresh(member) for member in rule.fields()] if isinstance(rule, Optimiser) else rule.fields()
-    return type(rule)(*fields)
+def same_weights(optimiser: FluxOptimiser, model: nn.Module) -> FluxOptimiser:
+    """``optimiser``, which drives ``model``. Raises MismatchError if it does not."""
+    held = {id(p) for group in optimiser.param_groups for p in group["params"]}
+    if not held <= {id(p) for p in params(model)}:
+        raise MismatchError(f"{optimiser!r} is an optimiser already, of another model than this one")
+    return optimiser
 
 
 def give_state(optimiser: FluxOptimiser, weight: Tensor, state: Any) -> None:
@@ -149,6 +151,56 @@ def group_by_rule(optimiser: FluxOptimiser, entries: list[tuple[FluxOptimiser, T
             raise UnsupportedError("an OptimiserChain whose weights have different hyperparameters has no counterpart")
         for member in optimiser:
             member.bind(optimiser.param_groups[0]["params"])
+
+
+# -- beside its model -------------------------------------------------------------------------------------------------
+
+
+def lift_leaf(level: Fields, options: Options) -> Filling:
+    """A leaf stays the struct that it is; the tree that it belongs to is looked at when all values are there."""
+    if join_trees not in options.after:
+        options.after.append(join_trees)
+    yield from lift_struct(level, options)
+
+
+def join_trees(values: dict[str, Any]) -> None:
+    """Put the optimiser in the place of each tree that fits one model, of those beside it or above; in ``values``.
+
+    The values of a file are beside each other, and so are those of a dictionary in it.
+    """
+    made: dict[int, Any] = {}
+    seen = {id(values)}
+    stack: list[tuple[dict[str, Any], list[nn.Module]]] = [(values, [])]
+    while stack:
+        table, above = stack.pop()
+        beside = [value for value in table.values() if isinstance(value, nn.Module)]
+        models = list({id(model): model for model in [*beside, *above]}.values())
+        for name, value in table.items():
+            if type(value) is dict and id(value) not in seen:
+                seen.add(id(value))
+                stack.append((value, models))
+            elif isinstance(value, tuple | Struct):
+                if id(value) not in made:
+                    made[id(value)] = joined(value, models)
+                table[name] = made[id(value)]
+
+
+def joined(tree: Any, models: Sequence[nn.Module]) -> Any:
+    """The optimiser that ``tree`` and the one model which it fits make; the tree where none does, or several do."""
+    if next(leaves(tree), None) is None:
+        return tree
+    found = [optimiser for model in models if (optimiser := fitting(tree, model)) is not None]
+    return found[0] if len(found) == 1 else tree
+
+
+def fitting(tree: Any, model: nn.Module) -> FluxOptimiser | None:
+    """The optimiser of a tree that has a leaf for each weight of ``model``, and no other."""
+    try:
+        optimiser = optimiser_from(tree, model)
+    except (HoldfastError, TypeError, ValueError, LookupError, AttributeError, RecursionError):
+        return None
+    kept: KeptTree = vars(optimiser)[TREE]
+    return optimiser if set(map(id, kept.weights.values())) == set(map(id, params(model))) else None
 
 
 # -- to the tree ------------------------------------------------------------------------------------------------------
@@ -206,20 +258,7 @@ def julia_field(layer: str, name: str) -> str:
     return next((theirs for theirs, ours in NAMES.items() if ours == name and theirs not in ("α", "over")), name)
 
 
-def leaf_state(optimiser: FluxOptimiser, weight: Tensor) -> Any:
-    """The state of one weight as Optimisers.jl has it, before the first step too."""
-    if isinstance(optimiser, Optimiser):
-        return tuple(leaf_state(member, weight) for member in optimiser)
-    if not optimiser.STATE:
-        return None
-    state = optimiser.state.get(weight) or optimiser.start(weight.detach())
-    parts = [in_dtype(state[name], weight) for name in optimiser.STATE if name in state]
-    return parts[0] if len(optimiser.STATE) == 1 else tuple(parts)
-
-
-def in_dtype(value: Any, weight: Tensor) -> Any:
-    """The products of the betas are numbers of the weight's type."""
-    if isinstance(value, tuple):
-        kind = {2: np.float16, 4: np.float32}.get(weight.element_size(), float)
-        return tuple(map(kind, value))
-    return value
+RULES: Final = [
+    Rule("struct", LEAF, lift_with=lift_leaf),
+    Rule("python", KEPT, lift=lift_kept),
+]

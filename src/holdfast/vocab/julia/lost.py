@@ -17,12 +17,20 @@ def _lost(what: str, advice: str) -> Callable[[Fields], Any]:
     return lift
 
 
-_CUDA: Final = _lost("the address of memory on a GPU", "In Julia, save cpu(model) instead of model")
+_GPU: Final = _lost(
+    "the address of memory on a GPU",
+    'In Julia, bring it to the CPU before saving: model = cpu(model); @save "model.bson" model. '
+    "Other values of this file load by their names",
+)
 _BIG: Final = _lost("the address of memory in the process that wrote it", "In Julia, save string(x) instead of x")
 
+GPU_ARRAYS: Final = (
+    *("CuArrays.CuArray", "CUDA.CuArray", "CuArray"),
+    *("AMDGPU.ROCArray", "Metal.MtlArray", "oneAPI.oneArray"),
+)
+"""Arrays whose structs hold a pointer into a GPU's memory, and no number."""
+
 LOST: Final = [
-    Rule("struct", "CuArrays.CuArray", lift=_CUDA),
-    Rule("struct", "CUDA.CuArray", lift=_CUDA),
-    Rule("struct", "CuArray", lift=_CUDA),
+    *(Rule("struct", name, lift=_GPU) for name in GPU_ARRAYS),
     Rule("struct", "Base.GMP.BigInt", lift=_BIG),
 ]

@@ -26,7 +26,10 @@ def primitive(type_: Any, raw: bytes) -> Fields:
 
 def lower_struct(value: Struct) -> Fields:
     data = Blob(memoryview(value.data)) if isinstance(value.data, bytes) else Items(value.data)
-    return Fields(tag="struct", type=value.type, data=data)
+    fields = Fields(tag="struct", type=value.type, data=data)
+    if value.names and len(value.names) == len(value.data):
+        fields["names"] = Items(value.names)
+    return fields
 
 
 def lift_struct(_: Fields) -> Filling:
@@ -35,6 +38,17 @@ def lift_struct(_: Fields) -> Filling:
     value.type, value.data = level["type"], level["data"]
     if not isinstance(value.data, (list, bytes)):
         raise FormatError(f"the fields of a {value.name} are a {type(value.data).__name__}")
+    value.names = field_names(level)
+
+
+def field_names(level: Fields) -> tuple[str, ...]:
+    """The names of a struct's fields, which BSON.jl does not write and JLD2 does."""
+    names = level.get("names", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise FormatError("the names of a struct's fields are no texts")
+    if names and len(names) != len(level["data"]):
+        raise FormatError(f"a struct of {len(level['data'])} fields has {len(names)} names")
+    return tuple(names)
 
 
 def lift_symbol(level: Fields) -> Symbol:

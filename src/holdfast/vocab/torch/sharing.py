@@ -3,7 +3,7 @@
 Strategy: after the walk all tensors are known by the range of bytes that they lie on. Ranges that overlap make a group.
 Where one tensor of a group is dense and covers all of it, that one is an array as ever and the others are views of it;
 otherwise the base is a tensor of one axis over the whole range, which nobody had. A view says the base, the offset in
-bytes, size, strides and dtype. A tensor alone writes only its own elements, and small ones of one kind are alike but for
+bytes, size, strides and dtype. A tensor alone writes only its own elements, and those of one kind are alike but for
 those.
 """
 
@@ -16,8 +16,7 @@ from torch import Tensor
 from holdfast.codec.rule import Fields, Items
 from holdfast.vocab.torch.layouts import array_document, dense_order, span
 from holdfast.vocab.torch.tensors import NAMES, NATIVE, is_turned, memory, on_storage, python_side
-from holdfast.wire.plan import LARGE
-from holdfast.wire.values import Alike, Blob
+from holdfast.wire.values import MAX_BLOB, Alike, Blob
 
 MAX_PAIRS: Final = 64
 """Tensors of one group up to which we look whether they share elements, and not only a range."""
@@ -118,10 +117,10 @@ def _high(group: list[Member]) -> int:
 
 
 def alone(tensor: Tensor, known: dict[Any, Fields], low: int, high: int) -> Fields | Alike:
-    """The document of a tensor that shares nothing. The second small one of a kind is like the first but for its data:
-    ``known`` holds the first of each kind."""
+    """The document of a tensor that shares nothing. The second of a kind is like the first but for its data: ``known``
+    holds the first of each kind."""
     kind = None
-    if low < high < low + LARGE and tensor.is_contiguous() and not vars(tensor):
+    if low < high <= low + MAX_BLOB and tensor.is_contiguous() and not vars(tensor):
         kind = (type(tensor), tensor.requires_grad, tensor.dtype, tensor.shape, tensor.stride())
         if kind in known:
             plain = not tensor.requires_grad and tensor.dtype in NATIVE and tensor.is_cpu

@@ -18,20 +18,11 @@ from holdfast.vocab.flux.layouts.rows import Layout, row
 CELL: Final = {"Wi": "matrix", "Wh": "matrix", "bias": "bias", "state0": "state0"}
 
 
-def first_state(cell: Cell) -> Any:
-    """The state that a cell holds to start from: a tensor, a tuple of them, or None."""
-    held = tuple(getattr(cell, name) for name in cell.states)
-    if any(part is None for part in held):
-        return None
-    return held if len(held) > 1 else held[0]
-
-
 def build_lstm_cell(h0: Any = None, c0: Any = None, state0: Any = None, **fields: Any) -> flux.LSTMCell:
     """Until 0.11 the two parts of the first state were two fields."""
     return flux.LSTMCell.of(**fields, state0=state0 if h0 is None else (h0, c0))
 
 
-READ: Final = {"state0": first_state}
 FIRST: Final = ("h0", "c0")
 GATES: Final = "Wi Wh bias"
 
@@ -46,7 +37,6 @@ CELLS: Final = (
             row(f"activation {GATES}", "activation Wi Wh bias", "0.15.0"),
         ),
         {"activation": "function", **CELL},
-        read=READ,
         inner=FIRST,
     ),
     Layout(
@@ -60,7 +50,6 @@ CELLS: Final = (
         ),
         {**CELL, "h0": "image", "c0": "image"},
         build_lstm_cell,
-        read=READ,
         inner=FIRST,
     ),
     Layout(
@@ -73,7 +62,6 @@ CELLS: Final = (
             row(GATES, "Wi Wh bias", "0.15.0"),
         ),
         CELL,
-        read=READ,
         inner=FIRST,
     ),
     Layout(
@@ -85,7 +73,6 @@ CELLS: Final = (
             row(f"{GATES} Wh_h", "Wi Wh bias Wh_h", "0.15.0"),
         ),
         {**CELL, "Wh_h": "matrix"},
-        read=READ,
         inner=FIRST,
     ),
 )
@@ -93,7 +80,7 @@ CELLS: Final = (
 
 def build_recur(cell: Any, state: Any, init: Any = None) -> flux.Recur:
     """A state that is the cell's first one is none that it remembers."""
-    first = first_state(cell) if isinstance(cell, Cell) else None
+    first = cell.state0 if isinstance(cell, Cell) else None
     return flux.Recur.of(
         cell, None if same_state(state, first) else released(state), None if same_state(init, first) else init
     )
@@ -117,7 +104,7 @@ def is_stateless(layer: Any) -> bool:
     """Whether a Recur is to start from a state that its cell does not hold."""
     if not isinstance(layer, flux.Recur) or not isinstance(layer.cell, Cell):
         return False
-    return layer.remembered is None and layer.init is None and first_state(layer.cell) is None
+    return layer.remembered is None and layer.init is None and layer.cell.state0 is None
 
 
 def zero_state(cell: Cell) -> Any:
@@ -128,7 +115,7 @@ def zero_state(cell: Cell) -> Any:
 
 def initial_state(layer: flux.Recur) -> Any:
     """What stood in a Recur's field ``init`` until 0.11: the cell's first state, unless it was given another."""
-    return layer.init if layer.init is not None or not isinstance(layer.cell, Cell) else first_state(layer.cell)
+    return layer.init if layer.init is not None or not isinstance(layer.cell, Cell) else layer.cell.state0
 
 
 def remembered_state(layer: flux.Recur) -> Any:

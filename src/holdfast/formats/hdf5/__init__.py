@@ -1,0 +1,63 @@
+"""HDF5 and the weights of Keras: arrays by path, as nested dictionaries.
+
+Strategy: HDF5's library (through h5py) finds the groups and datasets, after the first structure of the file has been
+checked; the bytes of arrays are taken from our own map of the file. Nothing that leads out of the file is followed.
+
+superblock.py  what is checked before the library sees the file
+library.py     the library, its errors as ours
+tree.py        groups and links
+arrays.py      datasets
+attributes.py  plain attributes
+"""
+
+from os import fspath
+
+from holdfast.errors import ChecksumError, FormatError, HoldfastError, MissingError
+from holdfast.formats.file import File, Path, in_file, steady, unchecked
+from holdfast.formats.hdf5 import superblock
+from holdfast.formats.ondemand import OnDemand
+from holdfast.storage import local
+
+__all__ = ["open_file"]
+
+RESERVED = "_backrefs"
+"""A name that documents need for themselves."""
+
+
+def open_file(path: Path, *, mmap: bool = True) -> File:
+    """Map or read ``path`` and find the names at its root.
+
+    Raises FormatError for a file that HDF5 did not write so, ChecksumError for a changed superblock, MissingError
+    without h5py. What is wrong with one value is said when that value is asked for.
+    """
+    name = fspath(path)
+    try:
+        return steady(path, lambda: _opened(name, mmap))
+    except FormatError as error:
+        raise error if error.message.startswith(name) else in_file(error, name) from None
+    except ChecksumError as error:
+        raise ChecksumError(f"{name}: {error}") from None
+
+
+def _opened(path: str, mmap: bool) -> File:
+    source = local.open_bytes(path, mmap=mmap)
+    data = memoryview(source.data)
+    superblock.check(data)
+    try:
+        from holdfast.formats.hdf5.arrays import Arrays
+        from holdfast.formats.hdf5.library import opened
+        from holdfast.formats.hdf5.tree import Tree
+
+        arrays = Arrays(data)
+    except ImportError as error:
+        raise _missing(error) from None
+    tree = Tree(opened(path), arrays)
+    names = tree.names()
+    if RESERVED in names:
+        raise FormatError(f"a value cannot be called {RESERVED!r}")
+    document = OnDemand(names, lambda name: tree.at(names[name]), path)
+    return File(path, source.data, document, False, False, [], ".h5", digest=unchecked, ready=arrays.fill)
+
+
+def _missing(error: ImportError) -> HoldfastError:
+    return MissingError("reading HDF5 files", "holdfast[hdf5]") if error.name == "h5py" else FormatError(str(error))

@@ -1,0 +1,79 @@
+"""The bytes of a dataset and of the heaps: mapped where they are plain, unpacked where they were compressed."""
+
+from holdfast.errors import FormatError
+from holdfast.formats.filters import check_growth, unpacked
+from holdfast.formats.jld2.cursor import UNDEFINED
+from holdfast.formats.jld2.objects import Layout, Object, Objects
+
+
+def stored(objects: Objects, found: Object, length: int) -> memoryview:
+    """The ``length`` bytes of a dataset. They are those of the file, unless the dataset is compressed.
+
+    Raises FormatError when there are fewer or more, LimitError for a size that no honest file has, MissingError for a
+    compression that needs a package.
+    """
+    layout = found.layout or Layout()
+    if layout.filtered or found.filters:
+        return _unpacked(objects, found, layout, length)
+    if layout.raw is not None:
+        raw = layout.raw
+    elif layout.address == UNDEFINED:
+        raw = memoryview(b"")
+    else:
+        raw = objects.cursor(layout.address, layout.length, "an array").take(layout.length)
+    if len(raw) != length:
+        at = None if layout.address == UNDEFINED else layout.address
+        raise FormatError(f"an array of {length:,} bytes has {len(raw):,} in the file", at)
+    return raw
+
+
+def _unpacked(objects: Objects, found: Object, layout: Layout, length: int) -> memoryview:
+    if layout.address == UNDEFINED or layout.raw is not None:
+        raise FormatError("a compressed array is not stored as one")
+    size = layout.length or length
+    packed = objects.cursor(layout.address, size, "an array").take(size)
+    check_growth(length, size)
+    data = unpacked(packed, found.filters, length)
+    return memoryview(bytearray(data)) if isinstance(data, bytes) else data
+
+
+class Heap:
+    """Values of any length: texts, and lists of references. Each is found once and kept."""
+
+    def __init__(self, objects: Objects) -> None:
+        self.objects = objects
+        self.collections: dict[int, dict[int, memoryview]] = {}
+
+    def get(self, raw: memoryview | bytes) -> memoryview | None:
+        """What the 16 bytes of ``raw`` name; None where they name nothing."""
+        address, index = int.from_bytes(raw[4:12], "little"), int.from_bytes(raw[12:16], "little")
+        if index == 0 and address in (0, UNDEFINED):
+            return None
+        if address not in self.collections:
+            self.collections[address] = self._read(address)
+        found = self.collections[address].get(index)
+        if found is None:
+            raise FormatError(f"entry {index} of the heap at address {address:,} is not there")
+        return found
+
+    def _read(self, address: int) -> dict[int, memoryview]:
+        """Source: HDF5 File Format Specification 3.0, III.E, as JLD2.jl's src/global_heaps.jl writes it."""
+        head = self.objects.cursor(address, None, "a heap")
+        at = head.at
+        if bytes(head.take(4)) != b"GCOL" or head.number(1) != 1:
+            raise FormatError("no heap of JLD2's stands here", at)
+        head.take(3)
+        size = head.number(8)
+        body = head.part(min(size, head.left))
+        entries: dict[int, memoryview] = {}
+        while body.left >= 16:
+            index = body.number(2)
+            if not index:
+                break
+            body.take(6)
+            length = body.number(8)
+            if length > body.left:
+                break  # HDF5 counts the head of a heap in its size and JLD2 does not: what follows may be another's
+            entries.setdefault(index, body.take(length))
+            body.take(min(-length % 8, body.left))
+        return entries
