@@ -47,7 +47,11 @@ FOREIGN: Final[dict[str, Any]] = {
 
 def warm(folder: Path) -> None:
     """Load all that is loaded on first use, so that nothing is imported while somebody watches."""
+    from holdfast.formats.choose import FORMATS, module_of
     from holdfast.vocab import FRAMEWORKS, vocabulary
+
+    for row in FORMATS:
+        module_of(row, "a test")
 
     for root in FRAMEWORKS:
         vocabulary().named("python", f"{root}.Warm")

@@ -76,6 +76,8 @@ def _map(file: io.FileIO, size: int, path: str) -> mmap.mmap:
     try:
         return system.private_map(file.fileno(), size)
     except OSError as error:
+        if error.errno == errno.ENOMEM:
+            raise LimitError(f"{path!r} has {size:,} bytes, more than this process can map") from None
         if error.errno != errno.ENODEV:
             raise
         return _read(file, size, path)  # a file system that cannot map
