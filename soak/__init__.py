@@ -6,6 +6,9 @@
 
 campaign.py  what a campaign is: a module with ``run``; the table of all
 report.py    the figures, on the terminal and as a line of docs/trust.md
+damage.py    a good file, damaged in every way that one can count
+fuzz.py      bytes through the targets of the folder fuzz
+mutate.py    documents through them
 kills.py     a process that saves in a loop is killed at random moments
 
 A campaign is told a seed and prints it: the same seed tries the same things in the same order. To add one, write a module

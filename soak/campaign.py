@@ -15,7 +15,10 @@ from types import ModuleType
 from typing import Final
 
 CAMPAIGNS: Final[Mapping[str, str]] = {
+    "damage": "a good file of 1 MiB: each bit flipped, cut at each byte, hit by bursts; --count is the number of bursts",
+    "fuzz": "bytes that nobody would write, through the reader and all of load",
     "kills": "a process that saves in a loop is killed at random moments, and goes on",
+    "mutate": "documents of the vocabularies' own words, put together wrongly, through load and inspect",
 }
 """Name of the module -> what it does. The module is imported when it is asked for, since each may need other packages."""
 
