@@ -154,13 +154,7 @@ def plain(level: Any) -> Any:
     while stack:
         container = stack.pop()
         for key, child in list(container.items() if isinstance(container, dict) else enumerate(container)):
-<<<<<<< HEAD
-            if type(child) is Alike:
-                container[key] = child.document()
-            elif isinstance(child, dict | list):
-=======
             if isinstance(child, dict | list | Alike):
->>>>>>> formats
                 if id(child) not in made:
                     made[id(child)] = _shallow(child)
                     stack.append(made[id(child)])
