@@ -4,11 +4,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+
 from fuzz import flips, grammar
 from fuzz.__main__ import NAMES, run
 from fuzz.drive import CORPUS
 from fuzz.targets import TARGETS, agree, document_of, load, look, warm, written
-
 from holdfast.errors import FormatError
 from holdfast.wire import read
 from holdfast.wire.plan import plan_document

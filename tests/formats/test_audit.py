@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from fuzz import grammar, seeds
-from fuzz.targets import warm
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fuzz import grammar, seeds
+from fuzz.targets import warm
 from holdfast.codec import lift as engine
 from holdfast.codec.lower import lower
 from holdfast.codec.rule import Options, Rule
