@@ -55,8 +55,9 @@ def write_document(path: Path, document: Document, keep: Any = None) -> None:
 
 def publish(path: Path, plan: Plan, *, durable: bool = True) -> None:
     """Put ``plan`` at ``path``, its checksums made on the way; see ``storage.local.publish``."""
-    sealing = Sealing(plan)
-    buffers = [view if seen is None else local.Watched(view, seen) for view, seen in sealing.parts()]
+    with held():
+        sealing = Sealing(plan)
+        buffers = [view if seen is None else local.Watched(view, seen) for view, seen in sealing.parts()]
     local.publish(path, buffers, durable=durable, complete=sealing.complete)
 
 

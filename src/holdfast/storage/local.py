@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
+from holdfast.collector import held
 from holdfast.errors import DurabilityError, UnsupportedError
 from holdfast.storage.draft import sweep
 from holdfast.storage.folder import Folder, kind_of
@@ -76,7 +77,8 @@ def publish(
     (['m.bson'], b'four\\x00\\x00')
     """
     path = os.fspath(path)
-    views = flat(buffers)
+    with held():
+        views = flat(buffers)
     size = sum(view.nbytes for view, _ in views)
     with _explained(path, size):
         place, name = _target(path, exclusive)

@@ -205,16 +205,16 @@ BINARY_HEAD: Final = 5
 
 
 def _write_alike(plan: Plan, key: bytes, value: Any) -> None:
-    frame, blob = plan.frame, value.blob
+    frame, blob, nbytes = plan.frame, value.blob, value.blob.data.nbytes
     frame += b"\x03" + key
-    place = id(value.model), (len(frame) + plan.blob_bytes) % alignment(blob.nbytes)
+    place = id(value.model), (len(frame) + plan.blob_bytes) % (PAGE if nbytes >= LARGE else ALIGNMENT)
     before, between, after = plan.patterns.get(place) or _pattern(plan, place, value.model)
     frame += before
     plan.seals.append((len(frame), blob))
     frame += between
     plan.cuts.append((len(frame), blob))
     frame += after
-    plan.blob_bytes += blob.nbytes
+    plan.blob_bytes += nbytes
 
 
 def _pattern(plan: Plan, place: tuple[int, int], model: Document) -> tuple[bytes, bytes, bytes]:
