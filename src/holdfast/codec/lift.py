@@ -7,7 +7,7 @@ generator rule) exists before its parts do, so a cycle through it closes. Docume
 audited once; the first is built in full, and its rule says how the others are made from it.
 """
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -122,7 +122,12 @@ def audit(document: Document, names: Iterable[str], vocabulary: Vocabulary) -> A
             audited.rules[id(node)] = rule
             if rule.blobs and type(node.get("data")) is dict:
                 memory.take(resolve(node["data"], backrefs))
-            children = node if type(node) is list else [v for k, v in node.items() if k not in rule.raw]
+            if type(node) is list:
+                children: Collection[Any] = node
+            else:
+                children = [v for k, v in node.items() if k not in rule.raw] if rule.raw else node.values()
+            if PLAIN.issuperset(map(type, children)):
+                continue
             for child in children:
                 if type(child) is Alike and id(child.model) in audited.rules:
                     audited.blobs.append((name, child.blob))
@@ -271,7 +276,12 @@ class _Building:
             raw = rule.raw
             if raw:
                 level.update((k, v) for k, v in node.items() if k in raw)
-            children = iter([(k, v) for k, v in node.items() if k not in raw])
+                children = iter([(k, v) for k, v in node.items() if k not in raw])
+            elif PLAIN.issuperset(map(type, node.values())):
+                level.update(node)
+                children = iter(())
+            else:
+                children = iter(list(node.items()))
         frame = _Frame(node, rule, level, children, key)
         if rule.fills:
             frame.filling = rule.lifted(level, self.options)

@@ -85,11 +85,15 @@ def plan_document(document: Document, *, trailer: bool = True) -> Plan:
 
 def _write(plan: Plan, document: Document, end: bytes) -> None:
     """Write a document at the end of ``plan``; ``end`` closes it."""
-    opened = [_open(plan, document)]
+    opened, frame = [_open(plan, document)], plan.frame
     while opened:
         start, cut, items = opened[-1]
         for key, value in items:
-            write = WRITERS.get(type(value)) or _writer_of(value)
+            kind = type(value)
+            if kind is int:  # the most frequent of all
+                frame += b"\x12" + key + I64.pack(value)
+                continue
+            write = WRITERS.get(kind) or _writer_of(value)
             child = write(plan, key, value)
             if child is not None:
                 if len(opened) >= MAX_DEPTH:
