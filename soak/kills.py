@@ -116,6 +116,8 @@ def run(budget: Budget) -> Tally:
 class Storm:
     """One run that is killed again and again."""
 
+    ends = "kills"  # what its children's ends are counted as
+
     def __init__(self, folder: Path, variant: Variant, budget: Budget, tally: Tally) -> None:
         make, self.fill, self.wishes = variant
         self.folder = folder
@@ -128,7 +130,7 @@ class Storm:
         """One child and its end; then look at every file, go on, and now and then save."""
         told = self.life()
         littered = any("holdfast" in name for name in self.files())
-        self.tally.counts.update({"kills": 1, "within a write": littered, "acknowledged saves": len(told)})
+        self.tally.counts.update({self.ends: 1, "within a write": littered, "acknowledged saves": len(told)})
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # of a damaged file there is a warning
             try:
@@ -167,14 +169,18 @@ class Storm:
         for _ in range(self.random.randint(0, TOLDS)):
             told += os.read(read, TOLD.size)
         time.sleep(self.random.uniform(0, LONGEST))
-        os.kill(child, signal.SIGKILL)
-        _, status = os.waitpid(child, 0)
+        status = self.end(child)
         with open(read, "rb") as pipe:
             told += pipe.read()
         if not os.WIFSIGNALED(status):
             self.tally.fail("lost", f"the child could not go on, and ended with {os.waitstatus_to_exitcode(status)}")
         steps = [step for (step,) in TOLD.iter_unpack(told)]
         return [step for step in steps if step != BEGUN]
+
+    def end(self, child: int) -> int:
+        """End a child at once; gives the status with which it ended."""
+        os.kill(child, signal.SIGKILL)
+        return os.waitpid(child, 0)[1]
 
     def child(self, pipe: int) -> NoReturn:
         """Save at every step until somebody ends this."""

@@ -77,7 +77,10 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """First the stretches, in any order and at the same time; then the runs. ``direct``: the former avoid the cache."""
+    """First the stretches, those that somebody watches before the others; then the runs.
+
+    ``direct``: the stretches avoid the cache.
+    """
 
     size: int
     direct: bool
