@@ -43,7 +43,7 @@ PACKAGES = {
     "formats": {"numpy", "ml_dtypes", "torch", "safetensors", "h5py"},
     "state": {"numpy", "torch"},
     "checkpoint": {"numpy", "torch"},
-    "safetensors": {"numpy", "torch"},
+    "safetensors": {"numpy", "torch", "jax"},
     "cli": {"click", "rich", "numpy", "matplotlib"},
 }
 """The third parties that each room may know; a room that is not listed knows the standard library only."""

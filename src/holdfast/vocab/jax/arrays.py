@@ -7,6 +7,7 @@ of the other operand: losing it would change what a program computes.
 """
 
 import warnings
+from contextlib import ExitStack
 from typing import Any, Final
 
 import jax
@@ -15,7 +16,7 @@ import numpy as np
 
 from holdfast.codec.rule import Fields, Make, Options, Rule
 from holdfast.errors import FormatError, UnsupportedError
-from holdfast.vocab.jax.devices import put_for, warn_of_width
+from holdfast.vocab.jax.devices import modes_for, put_for, warn_of_width
 from holdfast.vocab.numpy import LOWER_NAMES, NdArray, array_fields, lift_ndarray
 from holdfast.wire.values import MAX_BLOB, Alike, Blob
 
@@ -62,7 +63,8 @@ def _gather(arrays: list[Any]) -> None:
         count, size = len(pieces), sum(array.nbytes for array in pieces)
         devices = max(len(array.sharding.device_set) for array in pieces)
         which = "an array that lies" if count == 1 else f"{count:,} arrays that lie"
-        warnings.warn(f"{which} in pieces on {devices} devices: {size:,} bytes are gathered on this machine to be saved")
+        gathered = f"{size:,} bytes are gathered on this machine to be saved"
+        warnings.warn(f"{which} in pieces on {devices} devices: {gathered}", stacklevel=2)
 
 
 def _is_away(array: Any) -> bool:
@@ -86,26 +88,32 @@ def _document(array: Any, known: dict[Any, Fields]) -> Fields | Alike:
 def lift(level: Fields, options: Options) -> Any:
     """Raises MismatchError where ``load(device=…)`` names a device that is not here."""
     host, weak = lift_ndarray(level), level.get("weak", False)
-    if host.dtype not in DTYPES:
-        raise FormatError(f"an array of {host.dtype} is none of JAX's {jax.__version__}")
     if type(weak) is not bool:
         raise FormatError(f"the weak type of an array is a {type(weak).__name__}")
-    warn_of_width(host.dtype)
-    array = put_for(options, host.dtype)(host)
+    array = placed(host, options)
     if weak:
-        array = weakened(array, host.dtype)
+        array = weakened(array, host, options)
     if weak or not host.flags.c_contiguous:
         options.made[id(array)] = array, host  # not the usual kind: see alike
     return array
 
 
-def weakened(array: Any, dtype: "np.dtype[Any]") -> Any:
+def placed(host: NdArray, options: Options) -> Any:
+    """A NumPy array as a ``jax.Array`` where ``options`` say, in the dtype that it has."""
+    if host.dtype not in DTYPES:
+        raise FormatError(f"an array of {host.dtype} is none of JAX's {jax.__version__}")
+    warn_of_width(host.dtype)
+    return put_for(options, host.dtype)(host)
+
+
+def weakened(array: Any, host: NdArray, options: Options) -> Any:
     """``array`` with JAX's weak type, which only Python's own numbers have: it is put in the place of such ones."""
-    numbers = [jnp.asarray(zero) for zero in (False, 0, 0.0, 0j)]
-    weak = next((number for number in numbers if number.dtype == dtype and number.weak_type), None)
-    if weak is None:
-        return array
-    return jnp.broadcast_to(weak, array.shape).at[...].set(array)
+    with ExitStack() as stack:
+        for mode in modes_for(options, host.dtype):
+            stack.enter_context(mode())
+        numbers = [jnp.asarray(zero) for zero in (0, 0.0, 0j)]
+        weak = next((number for number in numbers if number.dtype == host.dtype), None)
+        return array if weak is None else jnp.broadcast_to(weak, array.shape).at[...].set(array)
 
 
 def alike(value: Any, options: Options) -> Make | None:
@@ -123,9 +131,3 @@ RULE: Final = Rule("python", NAME, lift_with=lift, settle=settle, refuse=refuse,
 def array_rule(cls: type) -> Rule | None:
     """The one rule, for the classes that JAX's arrays are of in this release: they have no public name."""
     return RULE if issubclass(cls, jax.Array) else None
-
-
-def on_host(array: NdArray, options: Options) -> Any:
-    """A NumPy array as a ``jax.Array`` where ``options`` say."""
-    warn_of_width(array.dtype)
-    return put_for(options, array.dtype)(array)

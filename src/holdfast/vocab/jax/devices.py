@@ -8,6 +8,7 @@ as it was saved, whether or not this process has JAX's 64-bit mode, which otherw
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
+from importlib import import_module
 from typing import Any, Final
 
 import jax
@@ -16,6 +17,10 @@ import numpy as np
 
 from holdfast.codec.rule import Options
 from holdfast.errors import MismatchError
+
+CONFIG: Final[Any] = jax.config
+
+Mode = Callable[[], AbstractContextManager[Any]]
 
 Put = Callable[[Any], Any]
 """Makes a ``jax.Array`` of a NumPy array."""
@@ -35,18 +40,13 @@ def put_for(options: Options, dtype: "np.dtype[Any]") -> Put:
     to which nothing else writes. JAX copies before it reuses such memory for a donated argument.
     Raises MismatchError where this process has no such device.
     """
-    place = _place(options.device)
-    committed = None if options.device == "cpu" else place
-    modes: list[Callable[[], AbstractContextManager[Any]]] = []
-    if dtype in WIDE:
-        modes.append(_wide)
-    if place is not None and committed is None:
-        modes.append(lambda: jax.default_device(place))
+    wished = None if options.device == "cpu" else place_of(options.device)
+    modes = modes_for(options, dtype)
 
     def plain(array: Any) -> Any:
-        if committed is None and array.nbytes <= SMALL:
+        if wished is None and array.nbytes <= SMALL:
             return jnp.asarray(array)
-        return jax.device_put(array, committed)
+        return jax.device_put(array, wished)
 
     def within(array: Any) -> Any:
         with ExitStack() as stack:
@@ -57,10 +57,18 @@ def put_for(options: Options, dtype: "np.dtype[Any]") -> Put:
     return within if modes else plain
 
 
-def _place(name: str) -> Any:
-    """The device that ``name`` says; None for the one that JAX takes anyhow."""
-    if name == "cpu" and jax.default_backend() == "cpu" and jax.config.jax_default_device is None:
-        return None
+def modes_for(options: Options, dtype: "np.dtype[Any]") -> list[Mode]:
+    """What JAX has to be told to make arrays of ``dtype`` where ``options`` say; usually nothing."""
+    modes: list[Mode] = [_wide] if dtype in WIDE else []
+    usual = jax.default_backend() == "cpu" and CONFIG.jax_default_device is None
+    if options.device == "cpu" and not usual:
+        host = place_of("cpu")
+        modes.append(lambda: jax.default_device(host))
+    return modes
+
+
+def place_of(name: str) -> Any:
+    """The device that ``name`` says. Raises MismatchError where this process has none such."""
     kind, _, number = name.partition(":")
     try:
         return jax.local_devices(backend=kind)[int(number or 0)]
@@ -70,15 +78,14 @@ def _place(name: str) -> Any:
 
 
 def _wide() -> Any:
-    mode: Any = getattr(jax, "enable_x64", None)
-    if mode is None:
-        from jax.experimental import enable_x64 as mode
-    return mode(True)
+    """JAX's 64-bit mode, whose switch moved out of ``jax.experimental``."""
+    module: Any = jax if hasattr(jax, "enable_x64") else import_module("jax.experimental")
+    return module.enable_x64(True)
 
 
 def warn_of_width(dtype: "np.dtype[Any]") -> None:
     """Say that JAX will not compute with what it is given."""
-    if dtype in WIDE and not jax.config.jax_enable_x64:
+    if dtype in WIDE and not CONFIG.jax_enable_x64:
         warnings.warn(
             f"an array of {dtype} comes as it was saved, but JAX's 64-bit mode is off, so that what is computed from it "
             'is rounded to 32 bits: jax.config.update("jax_enable_x64", True)',

@@ -11,16 +11,16 @@ from functools import cache
 from types import ModuleType
 from typing import Any, Final
 
-import flax
 from flax import linen
 from flax.core import FrozenDict, meta
 from flax.training.train_state import TrainState
 
-from holdfast.codec.rule import Fields, Filling, Rule, Vocabulary
+from holdfast.codec.rule import Fields, Filling, Items, Rule, Vocabulary
 from holdfast.errors import FormatError, UnsupportedError
 from holdfast.vocab.anatomy import Anatomy, anatomy
 from holdfast.vocab.instances import attribute_fields, state_rule
 from holdfast.vocab.jax.functions import functions_of
+from holdfast.vocab.jax.refusals import refused
 from holdfast.vocab.keys import shown
 from holdfast.vocab.named import class_name, local_advice, value_rules
 
@@ -29,16 +29,15 @@ from holdfast.vocab.named import class_name, local_advice, value_rules
 FROZEN: Final = "flax.core.FrozenDict"
 
 
-def lift_frozen(level: Fields) -> FrozenDict[Any, Any]:
+def lift_frozen(level: Fields) -> Any:
     (items,) = level["state"]
     if type(items) is not dict:
         raise FormatError(f"a FrozenDict of {shown(items)}")
-    return FrozenDict(items, __unsafe_skip_copy__=True)
+    make: Any = FrozenDict
+    return make(items, __unsafe_skip_copy__=True)
 
 
 def lower_frozen(value: FrozenDict[Any, Any]) -> Fields:
-    from holdfast.codec.rule import Items
-
     inner = Items([dict(value._dict)])
     inner.label = lambda index: ""
     return Fields(tag="python", type=FROZEN, state=inner)
@@ -82,7 +81,7 @@ PLACE: Final = ("parent", "name")
 
 def linen_rule(cls: type, name: str) -> Rule:
     """The rule of a module of Linen: its fields, but for those that are as the class has them."""
-    own = tuple(item.name for item in dataclass_fields(cls) if item.name not in PLACE)  # type: ignore[arg-type]
+    own = tuple(item.name for item in dataclass_fields(cls) if item.name not in PLACE)
 
     def lower(module: Any) -> Fields:
         if module.scope is not None or module.parent is not None:
@@ -107,15 +106,11 @@ def linen_lift(cls: type, own: tuple[str, ...]) -> Callable[[Fields], Filling]:
         held = level["state"]
         if type(held) is not dict or not held.keys() <= {*own, "name"}:
             raise FormatError(f"the fields of a {cls.__qualname__} are {shown(held)}")
-        vars(module).update({key: vars_default(cls, key) for key in own if hasattr(cls, key)})
+        vars(module).update({key: getattr(cls, key) for key in own if hasattr(cls, key)})
         vars(module).update({"name": None} | held | {"parent": None})
         linen.Module.__post_init__(module)  # gives the module the bookkeeping that Linen needs
 
     return lift
-
-
-def vars_default(cls: type, key: str) -> Any:
-    return getattr(cls, key)
 
 
 # -- tables -----------------------------------------------------------------------------------------------------------
@@ -136,6 +131,15 @@ BOXES: Final = _classes(meta, "flax.core.meta", meta.AxisMetadata) | _classes(li
 """Boxes that say along which axes of a mesh a parameter is split."""
 
 
+PARTS: Final = ("activation", "attention", "dtypes", "initializers", "pooling")
+FUNCTIONS: Final = {
+    name: value
+    for part in PARTS
+    if (module := getattr(linen, part, None)) is not None
+    for name, value in functions_of(module, f"flax.linen.{part}").items()
+}
+
+
 def flax_rule(cls: type) -> Rule | None:
     """The rule of a user's module of Linen, or TrainState."""
     if issubclass(cls, TrainState):
@@ -145,8 +149,6 @@ def flax_rule(cls: type) -> Rule | None:
     else:
         return None
     if "<locals>" in cls.__qualname__:
-        from holdfast.vocab.jax.refusals import refused
-
         return refused(cls, local_advice(cls))
     return rule
 
@@ -157,15 +159,12 @@ def vocabulary() -> Vocabulary:
     from holdfast.vocab.jax import nnx
 
     boxes = [rule for name, cls in BOXES.items() if (rule := state_rule(cls, name)) is not None]
-    functions = functions_of(linen.initializers, "flax.linen.initializers") | functions_of(
-        flax.linen.dtypes, "flax.linen.dtypes"
-    )
     rules = [
         Rule("python", FROZEN, (FrozenDict,), lower_frozen, lift_frozen),
         train_rule(TrainState, "flax.training.train_state.TrainState"),
         *boxes,
         *(linen_rule(cls, name) for name, cls in LINEN.items()),
         *nnx.rules(),
-        *value_rules(functions | LINEN | nnx.NAMED),
+        *value_rules(FUNCTIONS | LINEN | nnx.NAMED),
     ]
     return Vocabulary(rules, class_rules=[flax_rule, nnx.nnx_rule])

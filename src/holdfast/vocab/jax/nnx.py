@@ -14,7 +14,7 @@ from flax.nnx import pytreelib
 from holdfast.codec.rule import Fields, Filling, Items, Rule
 from holdfast.errors import FormatError, UnsupportedError
 from holdfast.vocab.anatomy import Anatomy, anatomy
-from holdfast.vocab.instances import attribute_fields
+from holdfast.vocab.instances import attribute_fields, state_rule
 from holdfast.vocab.jax.functions import functions_of
 from holdfast.vocab.jax.refusals import refused
 from holdfast.vocab.keys import shown
@@ -33,7 +33,9 @@ CODE: Final = "tx"
 def variable_rule(cls: Any, name: str) -> Rule:
     def lower(value: Any) -> Fields:
         if value.get_metadata().get("ref") or value.get_metadata().get("hijax"):
-            raise UnsupportedError(f"a {cls.__qualname__} around a Ref cannot be saved: save nnx.as_immutable_vars(model)")
+            raise UnsupportedError(
+                f"a {cls.__qualname__} around a Ref cannot be saved: save nnx.as_immutable_vars(model)"
+            )
         metadata = attribute_fields(_own_metadata(cls, value.get_metadata()))
         inner = Fields(value=value.get_raw_value(), metadata=metadata)
         inner.label = lambda key: ".value" if key == "value" else ".metadata"
@@ -113,8 +115,6 @@ def _lift_module(body: Anatomy) -> Any:
 
 # -- states -----------------------------------------------------------------------------------------------------------
 
-STATES: Final = {"flax.nnx.State": nnx.State}
-
 
 def lower_state(value: Any) -> Fields:
     inner = Items([dict(value.raw_mapping)])
@@ -142,9 +142,19 @@ def _public(kind: Any) -> dict[str, type]:
 
 VARIABLES: Final = _public(nnx.Variable)
 MODULES: Final = _public(nnx.Pytree)
+FILTERS: Final = {
+    f"flax.nnx.filterlib.{name}": value
+    for name, value in vars(nnx.filterlib).items()
+    if isinstance(value, type) and value.__module__ == nnx.filterlib.__name__ and not name.startswith("_")
+}
+"""What says which variables are meant, as in ``nnx.Optimizer(wrt=nnx.All(…))``."""
+
+PARTS: Final = ("activations", "attention", "dtypes", "initializers", "linear", "recurrent")
 FUNCTIONS: Final = {
-    **functions_of(nnx.nn.dtypes, "flax.nnx.nn.dtypes"),
-    **functions_of(nnx.initializers, "flax.nnx.initializers"),
+    name: value
+    for part in PARTS
+    if (module := getattr(nnx.nn, part, None)) is not None
+    for name, value in functions_of(module, f"flax.nnx.nn.{part}").items()
 }
 NAMED: Final = {**FUNCTIONS, **VARIABLES, **MODULES}
 """What of NNX may stand as a value."""
@@ -156,6 +166,7 @@ def rules() -> list[Rule]:
     return [
         *(variable_rule(cls, name) for name, cls in VARIABLES.items()),
         *(rule for rule in modules if rule is not None),
+        *(rule for name, cls in FILTERS.items() if (rule := state_rule(cls, name)) is not None),
         Rule("python", "flax.nnx.State", (nnx.State,), lower_state, lift_state),
     ]
 

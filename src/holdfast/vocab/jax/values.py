@@ -1,8 +1,9 @@
-"""JAX's small values: shapes without values, partition specs, partials, the precision of products.
+"""JAX's small values: shapes without values, partition specs, partials, ``Precision``.
 
 Strategy: each is its parts. What says on which devices an array lies is not among them: it belongs to one process.
 """
 
+from enum import Enum
 from typing import Any, Final
 
 import jax
@@ -29,22 +30,24 @@ def lower_shape(value: jax.ShapeDtypeStruct) -> Fields:
     return Fields(parts, tag="python", type=SHAPE)
 
 
-def lift_shape(level: Fields) -> jax.ShapeDtypeStruct:
+def lift_shape(level: Fields) -> Any:
     shape, dtype, weak = level["shape"], level["dtype"], level["weak"]
     shape = shape.tolist() if isinstance(shape, np.ndarray) else shape
     lengths = type(shape) is list and all(type(n) is int and n >= 0 for n in shape)
     if not lengths or type(dtype) is not str or dtype not in NAMED or type(weak) is not bool:
         raise FormatError(f"a ShapeDtypeStruct of {shown(shape)} and {shown(dtype)}")
-    return jax.ShapeDtypeStruct(tuple(shape), NAMED[dtype], weak_type=weak)
+    make: Any = jax.ShapeDtypeStruct
+    return make(tuple(shape), NAMED[dtype], weak_type=weak)
 
 
 SPEC: Final = "jax.sharding.PartitionSpec"
 
 
-def lift_spec(level: Fields) -> PartitionSpec:
+def lift_spec(level: Fields) -> Any:
     if type(level["state"]) is not tuple:
         raise FormatError(f"a PartitionSpec of {shown(level['state'])}")
-    return PartitionSpec(*level["state"])
+    make: Any = PartitionSpec
+    return make(*level["state"])
 
 
 PARTIAL: Final = "jax.tree_util.Partial"
@@ -59,8 +62,16 @@ def lift_partial(level: Fields) -> Any:
     function, args, keywords = level["func"], level["args"], level["keywords"]
     if not callable(function) or type(args) is not tuple or type(keywords) is not dict:
         raise FormatError(f"a Partial of {shown(function)}, {shown(args)} and {shown(keywords)}")
-    return Partial(function, *args, **keywords)
+    make: Any = Partial
+    return make(function, *args, **keywords)
 
+
+ENUMS: Final = {
+    f"jax.lax.{name}": value
+    for name, value in vars(jax.lax).items()
+    if isinstance(value, type) and issubclass(value, Enum)
+}
+"""``Precision`` and its like."""
 
 RULES: Final = [
     Rule("python", SHAPE, (jax.ShapeDtypeStruct,), lower_shape, lift_shape),
@@ -72,5 +83,5 @@ RULES: Final = [
         lift_spec,
     ),
     Rule("python", PARTIAL, (Partial,), lower_partial, lift_partial),
-    renamed(member_rule(jax.lax.Precision), "jax.lax.Precision"),
+    *(renamed(member_rule(cls), name) for name, cls in ENUMS.items()),
 ]
