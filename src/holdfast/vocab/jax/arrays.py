@@ -22,8 +22,13 @@ from holdfast.wire.values import MAX_BLOB, Alike, Blob
 
 NAME: Final = "jax.Array"
 
+NAMELESS: Final = ("float6_e2m3fn", "float6_e3m2fn")
+"""dtypes that JAX has a name for, and no arrays of."""
+
 DTYPES: Final = frozenset(
-    dtype for dtype, name in LOWER_NAMES.items() if hasattr(jnp, "bool_" if name == "bool" else name)
+    dtype
+    for dtype, name in LOWER_NAMES.items()
+    if name not in NAMELESS and hasattr(jnp, "bool_" if name == "bool" else name)
 )
 """What the elements of an array may be, in this release of JAX."""
 

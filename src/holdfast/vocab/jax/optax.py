@@ -1,10 +1,11 @@
 """The states of Optax's optimisers, and why the optimisers themselves are not saved.
 
-Strategy: a state is a named tuple of arrays and trees, in an exact table made by listing Optax's public modules, and a
-NumPy or Flax program without Optax gets a plain tuple. An optimiser is two functions that close over its numbers, which
+Strategy: a state is a named tuple of arrays and trees, in an exact table made by listing Optax's modules; a program
+without Optax gets a plain tuple. An optimiser is two functions that close over its numbers, which
 is code: make it again by the same line, as every program that goes on training does.
 """
 
+import sys
 from functools import cache
 from types import ModuleType
 from typing import Any, Final
@@ -15,7 +16,7 @@ from holdfast.codec.rule import Rule, Vocabulary
 from holdfast.vocab.instances import state_rule
 from holdfast.vocab.jax.functions import functions_of
 from holdfast.vocab.jax.refusals import refused
-from holdfast.vocab.named import value_rules
+from holdfast.vocab.named import class_name, value_rules
 
 CODE: Final = "is made of functions, which no file holds: make it again by the same line, and save its state alone"
 
@@ -37,12 +38,26 @@ def _modules() -> dict[str, ModuleType]:
 
 
 def _states() -> dict[str, type]:
-    found: dict[type, str] = {}
+    found = {state: class_name(state) for module in _inner() for state in _named_tuples(module).values()}
     for prefix, module in _modules().items():
-        for name, value in vars(module).items():
-            if isinstance(value, type) and issubclass(value, tuple) and hasattr(value, "_fields"):
-                found[value] = f"{prefix}.{name}"
+        found |= {state: f"{prefix}.{name}" for name, state in _named_tuples(module).items()}
     return {name: cls for cls, name in found.items() if cls not in OPTIMISERS}
+
+
+def _inner() -> list[ModuleType]:
+    """The modules that Optax is made of, where a few states stand that it does not show."""
+    return [module for name, module in list(sys.modules.items()) if name.startswith("optax.")]
+
+
+def _named_tuples(module: ModuleType) -> dict[str, type]:
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if isinstance(value, type)
+        and issubclass(value, tuple)
+        and hasattr(value, "_fields")
+        and value.__module__.startswith("optax.")
+    }
 
 
 STATES: Final = _states()
