@@ -1,4 +1,5 @@
 """JAX's arrays, keys and values: bit for bit, one object once, and what cannot be saved says what to do."""
+# ruff: noqa: E402
 
 import os
 import subprocess
@@ -113,9 +114,8 @@ def test_64_bits_come_back_and_are_talked_about() -> None:
 
 def test_a_column_major_document_is_read() -> None:
     matrix = np.arange(6.0, dtype=np.float32).reshape(2, 3)
-    nodes = []
-    for array in (np.asfortranarray(matrix), np.asfortranarray(matrix + 1)):
-        nodes.append(written(lower({"x": array}, vocabulary()))["x"] | {"python": "jax.Array"})
+    turned = [np.asfortranarray(matrix), np.asfortranarray(matrix + 1)]
+    nodes = [written(lower({"x": array}, vocabulary()))["x"] | {"python": "jax.Array"} for array in turned]
     found = loaded(saved_document({"x": nodes}))
     assert [array.tolist() for array in found] == [matrix.tolist(), (matrix + 1).tolist()]
 
@@ -148,7 +148,7 @@ def test_an_array_of_texts_is_none_of_jaxs() -> None:
 
 # -- trees, keys, values ----------------------------------------------------------------------------------------------
 
-Pair = namedtuple("Pair", "first second")  # noqa: PYI024
+Pair = namedtuple("Pair", "first second")
 
 
 @jax.tree_util.register_dataclass

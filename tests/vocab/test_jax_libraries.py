@@ -1,4 +1,5 @@
 """Flax, Equinox and Optax: what goes on after loading goes on as it would have."""
+# ruff: noqa: E402
 
 from typing import Any
 
