@@ -17,6 +17,8 @@ jax = pytest.importorskip("jax", reason="needs JAX: pip install 'holdfast[jax]'"
 import jax.numpy as jnp
 
 from holdfast import FormatError, MismatchError, UnsupportedError, inspect, load, restore, save, verify
+from holdfast.checkpoint.snapshot import take
+from holdfast.checkpoint.staging import Staging
 from holdfast.codec.lower import lower
 from holdfast.vocab import vocabulary
 from holdfast.vocab.jax import arrays, functions
@@ -88,6 +90,14 @@ def test_large_arrays_stand_on_the_file_and_donating_one_leaves_it_be(tmp_path: 
     assert (tmp_path / "m.bson").read_bytes() == before
     assert bits(load(tmp_path / "m.bson", "x")) == bits(x)
     verify(tmp_path / "m.bson")
+
+
+def test_a_snapshot_outlives_a_donation(tmp_path: Path) -> None:
+    x = jnp.arange(1 << 12, dtype=jnp.float32)
+    shot = take({"x": x}, vocabulary(), Staging())
+    jax.jit(lambda y: y * 0, donate_argnums=0)(x).block_until_ready()
+    shot.publish(tmp_path / "m.bson")
+    assert load(tmp_path / "m.bson", "x").tolist() == list(range(1 << 12))
 
 
 @pytest.mark.parametrize("shape", [(), (3,), (2, 2)], ids=str)
@@ -330,22 +340,26 @@ real = importlib.util.find_spec
 importlib.util.find_spec = lambda name, *rest: None if name.partition(".")[0] == "jax" else real(name, *rest)
 from holdfast import load
 found = load(sys.argv[1])
-for value in [found["x"], found["half"], *found["many"]]:
+for value in [found["x"], found["half"], *found["many"], found["slabs"]]:
     print(type(value).__name__, value.dtype.name, value.tolist())
 print(type(found["state"]).__name__, len(found["state"]))
 assert not {"jax", "jaxlib", "optax"} & set(sys.modules)
 """
 
 
-def test_without_jax_arrays_are_numpys(tmp_path: Path) -> None:
+def test_without_jax_arrays_are_numpys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     optax = pytest.importorskip("optax", reason="needs Optax")
     state = optax.scale_by_adam().init(jnp.ones(2))
     many = [jnp.full(2, i, jnp.float8_e5m2) for i in range(3)]
-    save(tmp_path / "m.bson", x=jnp.arange(3.0), half=jnp.ones((1, 2), jnp.bfloat16), many=many, state=state)
+    values = {"x": jnp.arange(3.0), "half": jnp.ones((1, 2), jnp.bfloat16), "many": many, "state": state}
+    monkeypatch.setattr("holdfast.vocab.numpy.MAX_BLOB", 1 << 10)
+    monkeypatch.setattr("holdfast.vocab.numpy.SLAB", 1 << 9)
+    save(tmp_path / "m.bson", values, slabs=jnp.ones((300, 1), jnp.int32))
     assert child(WITHOUT_JAX, str(tmp_path / "m.bson")).splitlines() == [
         "ndarray float32 [0.0, 1.0, 2.0]",
         "ndarray bfloat16 [[1.0, 1.0]]",
         *(f"ndarray float8_e5m2 [{i}.0, {i}.0]" for i in range(3)),
+        f"ndarray int32 {[[1]] * 300}",
         "tuple 3",
     ]
 

@@ -8,6 +8,7 @@ dtypes.py   NumPy's dtypes as values
 randoms.py  NumPy's random generators
 torch.py    tensors, modules, optimisers (imported when first met)
 flux.py     Flux's structs as the modules of ``holdfast.flux`` (likewise)
+hosted.py   JAX's arrays without JAX
 jax/        JAX's arrays and keys; Flax, Equinox, Optax (likewise)
 types.py    the documents of Julia's types
 """
@@ -19,7 +20,7 @@ from importlib.util import find_spec
 from typing import Any, Final
 
 from holdfast.codec.rule import Vocabulary
-from holdfast.vocab import classes, dtypes, instances, julia, numpy, python, randoms
+from holdfast.vocab import classes, dtypes, hosted, instances, julia, numpy, python, randoms
 
 
 def _torch() -> Vocabulary | None:
@@ -38,9 +39,9 @@ def _flux() -> Vocabulary | None:
     return flux.vocabulary()
 
 
-def _jax() -> Vocabulary | None:
+def _jax() -> Vocabulary:
     if find_spec("jax") is None:
-        return None
+        return Vocabulary([hosted.RULE])
     from holdfast.vocab import jax
 
     return jax.vocabulary()

@@ -29,6 +29,9 @@ def lift(level: Fields) -> "np.dtype[Any]":
     return dtype.newbyteorder("S") if level.get("byteorder") == SWAPPED else dtype
 
 
-TYPES: Final = tuple({type(dtype) for dtype in NAMED.values()} | {type(np.dtype(kind)) for kind in ("S1", "U1", "V1")})
+OTHERS: Final = ("S1", "U1", "V1", "O", "g", "G")
+"""dtypes without a name of their own, and those that ``describe`` refuses with advice."""
+
+TYPES: Final = tuple({type(dtype) for dtype in (*NAMED.values(), *map(np.dtype, OTHERS))})
 
 RULES: Final = [Rule("python", NAME, TYPES, lower, lift, identity=False)]

@@ -2,7 +2,7 @@
 
 Strategy: parameters of Linen are dictionaries, which need nothing here. A ``TrainState`` is its fields but for those that
 are code (``apply_fn``, ``tx``): they come back as None, and ``state.replace(apply_fn=…, tx=…)`` puts them in again. A
-module of Linen is the fields that differ from its class's defaults, since many a default is a function without a name.
+module of Linen is its fields, but for those defaults of its class that are functions without a name (``lecun_normal()``).
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from holdfast.vocab.instances import attribute_fields, state_rule
 from holdfast.vocab.jax.functions import functions_of
 from holdfast.vocab.jax.refusals import refused
 from holdfast.vocab.keys import shown
-from holdfast.vocab.named import class_name, local_advice, value_rules
+from holdfast.vocab.named import class_name, is_known, local_advice, value_rules
 
 # -- FrozenDict -------------------------------------------------------------------------------------------------------
 
@@ -80,13 +80,15 @@ PLACE: Final = ("parent", "name")
 
 
 def linen_rule(cls: type, name: str) -> Rule:
-    """The rule of a module of Linen: its fields, but for those that are as the class has them."""
+    """The rule of a module of Linen: its fields, but for functions without a name that the class itself gives."""
     own = tuple(item.name for item in dataclass_fields(cls) if item.name not in PLACE)
 
     def lower(module: Any) -> Fields:
         if module.scope is not None or module.parent is not None:
             raise UnsupportedError(f"a {cls.__qualname__} cannot be saved while {BOUND}")
-        held = {key: vars(module)[key] for key in own if key in vars(module) and not _is_default(cls, key, module)}
+        held = {
+            key: vars(module)[key] for key in own if key in vars(module) and not _is_nameless_default(cls, key, module)
+        }
         if module.name is not None:
             held["name"] = module.name
         return Fields(tag="python", type=name, state=attribute_fields(held))
@@ -94,9 +96,10 @@ def linen_rule(cls: type, name: str) -> Rule:
     return Rule("python", name, (cls,), lower, linen_lift(cls, own))
 
 
-def _is_default(cls: type, key: str, module: Any) -> bool:
-    nothing = object()
-    return getattr(cls, key, nothing) is vars(module)[key]
+def _is_nameless_default(cls: type, key: str, module: Any) -> bool:
+    """Whether a field is the class's own default, and a function that no file can name."""
+    value = vars(module)[key]
+    return callable(value) and not is_known(value) and getattr(cls, key, None) is value
 
 
 def linen_lift(cls: type, own: tuple[str, ...]) -> Callable[[Fields], Filling]:
