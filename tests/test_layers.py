@@ -40,11 +40,11 @@ PACKAGES = {
     "storage": {"typing_extensions", "numpy"},
     "julia": {"numpy", "ml_dtypes"},
     "flux": {"torch", "numpy", "rich"},
-    "vocab": {"numpy", "ml_dtypes", "torch", "jax"},
+    "vocab": {"numpy", "ml_dtypes", "torch", "jax", "flax", "equinox", "optax"},
     "formats": {"numpy", "ml_dtypes", "torch", "safetensors", "h5py"},
     "state": {"numpy", "torch"},
     "checkpoint": {"numpy", "torch"},
-    "safetensors": {"numpy", "torch"},
+    "safetensors": {"numpy", "torch", "jax"},
     "integrations": {"torch", "transformers", "accelerate"},
     "cli": {"click", "rich", "numpy", "matplotlib"},
 }

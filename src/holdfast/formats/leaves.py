@@ -27,7 +27,7 @@ Keep = Callable[[NdArray], NdArray]
 """Takes an array that was made anew, and gives the same one to be held on to."""
 
 ADVICE: Final = "save to a path that ends in .bson, which holds any value"
-KINDS: Final = frozenset({"torch.Tensor", "torch.nn.Parameter", "numpy.ndarray"})
+KINDS: Final = frozenset({"torch.Tensor", "torch.nn.Parameter", "numpy.ndarray", "jax.Array"})
 """What an array in a note may be."""
 DICTS: Final = frozenset({None, "dict", "collections.OrderedDict"})
 """Classes of dictionaries that are nothing but their items (of an ``OrderedDict``, torch's own ``_metadata`` aside)."""
@@ -183,7 +183,7 @@ class _Search:
 
 
 def is_array(node: Any, node_at: Callable[[Any], Any]) -> bool:
-    """Whether a document is an array of NumPy's, of torch's or a plain one of Julia's."""
+    """Whether a document is an array of NumPy's, torch's or JAX's, or a plain one of Julia's."""
     if not isinstance(node, dict):
         return False
     kind = node.get("type") if node.get("tag") == "python" else node.get("python", "numpy.ndarray")

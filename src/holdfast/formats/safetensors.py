@@ -36,7 +36,7 @@ METADATA: Final = "__metadata__"
 """The one name that is no tensor's: a dictionary of texts."""
 OURS: Final = "holdfast"
 """The key in it that is Holdfast's."""
-FRAMEWORKS: Final = {"torch.Tensor": "pt", "torch.nn.Parameter": "pt"}
+FRAMEWORKS: Final = {"torch.Tensor": "pt", "torch.nn.Parameter": "pt", "jax.Array": "flax"}
 """What other libraries want to read under ``format``."""
 SEAL: Final = "0" * DIGITS
 """What stands where the checksum of the header comes."""

@@ -90,6 +90,8 @@ def describe(dtype: np.dtype[Any]) -> Any:
     if dtype.names is not None and dtype.fields is not None:
         if dtype.hasobject:
             raise UnsupportedError(f"an array of dtype {dtype} holds Python objects; save them as a list")
+        if not dtype.isnative:
+            raise UnsupportedError(f"fields of another byte order ({dtype}): save x.astype(x.dtype.newbyteorder('='))")
         fields = [(name, *dtype.fields[name][:2]) for name in dtype.names]
         entries = [[name, describe(field.base), int(offset), list(field.shape)] for name, field, offset in fields]
         return ["struct", dtype.itemsize, entries]
