@@ -85,9 +85,7 @@ def compare(ended: dict[str, Any], expected: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("name", JOBS)
-def test_complaint_4_killed_at_any_step_it_ends_with_the_same_bits(
-    live: Live, wholes: dict[str, Any], name: str
-) -> None:
+def test_killed_at_any_step_it_ends_with_the_same_bits(live: Live, wholes: dict[str, Any], name: str) -> None:
     expected = whole(wholes, live, name)
 
     def killed_at(kill: int) -> dict[str, Any]:
@@ -137,7 +135,7 @@ def test_every_item_is_needed(live: Live, wholes: dict[str, Any], name: str, ite
         compare(ended, expected)
 
 
-def test_complaint_9_a_reordered_group_still_matches(tmp_path: Path) -> None:
+def test_a_reordered_group_still_matches(tmp_path: Path) -> None:
     """The state of an optimiser goes by the names of parameters, not by their numbers."""
 
     def made(order: int) -> tuple[nn.Module, torch.optim.Optimizer]:

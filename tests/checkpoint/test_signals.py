@@ -45,9 +45,7 @@ ENDS = [
 
 
 @pytest.mark.parametrize(("number", "before", "options", "code"), ENDS)
-def test_complaint_18_a_signal_saves_and_ends(
-    tmp_path: Path, number: int, before: str, options: str, code: int
-) -> None:
+def test_a_signal_saves_and_ends(tmp_path: Path, number: int, before: str, options: str, code: int) -> None:
     script = LOOP.format(before=before, options=options, after="")
     with started(script, tmp_path) as process:
         assert process.stdout is not None

@@ -141,24 +141,29 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
 
 
 @settings(deadline=None, max_examples=60)
-@given(layout=BUFFERS, durable=st.booleans(), threads=st.integers(1, 4))
+@given(layout=BUFFERS, durable=st.booleans(), threads=st.integers(1, 4), often=st.sampled_from([1, GRAIN]))
 def test_file_holds_the_buffers(
-    tmp_path_factory: pytest.TempPathFactory, layout: list[tuple[int, int, bool]], durable: bool, threads: int
+    tmp_path_factory: pytest.TempPathFactory,
+    layout: list[tuple[int, int, bool]],
+    durable: bool,
+    threads: int,
+    often: int,
 ) -> None:
+    """What nobody watches may be changed when all has been watched, be it short or long."""
     path = tmp_path_factory.getbasetemp() / "m"
-    buffers, head = given_buffers(layout), bytearray(b"not yet")
+    buffers, head = given_buffers(layout), bytearray(b"not yet" * often)
     watchers = [(one.seen, one.data) for one in buffers if isinstance(one, Watched)]
 
     def complete() -> None:
         assert all(watcher.data == data for watcher, data in watchers)
-        head[:] = b"is done"
+        head[:] = b"is done" * often
 
     with pytest.MonkeyPatch.context() as patch:
         shorten(patch)
         patch.setattr(write, "THREADS", threads)
         publish(path, [head, *buffers], durable=durable, complete=complete)
     datas = [one.data if isinstance(one, Watched) else one for one in buffers]
-    assert path.read_bytes() == b"is done" + b"".join(datas)  # type: ignore[arg-type]
+    assert path.read_bytes() == b"is done" * often + b"".join(datas)  # type: ignore[arg-type]
 
 
 @pytest.mark.usefixtures("short")

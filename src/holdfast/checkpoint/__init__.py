@@ -3,23 +3,20 @@
     series = Series("runs/digits", every=30, keep_last=3, keep_best=2, best="loss")
     start = series.track(model=model, opt=opt, data=loader).resume()
 
-series.py      ``Series``, which puts the parts below in order
-cadence.py     when a save is due
-retention.py   what stays, and why
-health.py      whether the run is well
-names.py       what files are called
-folder.py      the files: listed, moved, let go; lock.py says who may
-listing.py     what there is, for people and programs
-saving.py      from live objects to the folder
-back.py        from the folder to live objects: resume and rollback
-signals.py     SIGTERM and SIGINT wait for the end of a step
-optimising.py  whether an optimiser has begun a step
-position.py    where a run stands
-record.py      what one checkpoint holds; kinds.py, held.py, exact.py, random.py, provenance.py its parts
-snapshot.py    a state as it is now; overlap.py copies while the loop goes on, staging.py has the memory
-writer.py      one background thread
-sampler.py     a DataLoader that knows its place
-prove.py       that a resume is exact
+Where to look, from the outside in:
+
+series.py       ``Series``, which puts the parts below in order
+
+  the loop      loop.py where it is, position.py where the run is; walk.py the data that is left, sampler.py and order.py
+                a DataLoader that knows its place; signals.py SIGTERM and SIGINT wait for the end of a step
+  when          cadence.py decides whether a save is due, pace.py remembers what it is asked with
+  what          record.py what one checkpoint holds; kinds.py, held.py, exact.py, random.py, provenance.py its parts
+  saving        saving.py from live objects to the folder; snapshot.py a state as it is now, staging.py memory for
+                copies, overlap.py copies while the loop goes on; writer.py one background thread
+  the folder    folder.py the files, names.py what they are called, lock.py who may write; retention.py what stays, and
+                why; listing.py what there is, for people and programs; history.py the metrics of all saves
+  going back    back.py resume and rollback; health.py whether the run is well
+  proof         prove.py that a resume is exact, fingerprint.py what two states are compared by
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,16 +1,44 @@
 """Where the training loop is: the step that is done last, and what was said of it.
 
 Strategy: ``step`` stores what it is given and nothing is computed until somebody asks. Whether the weights still are
-those of that step is known by counting the steps that optimisers have begun since.
+those of that step is known by counting the steps that optimisers have begun since: torch calls one hook of ours before
+every step of every optimiser. A hook on the optimiser itself would be in the way of saving it.
 """
 
+import itertools
 import operator
+import sys
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any
+from typing import Any, Final
 
-from holdfast.checkpoint.optimising import steps_begun
 from holdfast.checkpoint.position import Position
+
+# -- whether an optimiser has begun a step ----------------------------------------------------------------------------
+
+_COUNT: Final = itertools.count(1)
+_LAST: Final = [0]
+_WATCHED: Final[list[Any]] = []
+
+
+def watch_optimisers() -> None:
+    """Begin to count, where torch is loaded. A second call does nothing."""
+    if "torch" in sys.modules and not _WATCHED:
+        from torch.optim.optimizer import register_optimizer_step_pre_hook
+
+        _WATCHED.append(register_optimizer_step_pre_hook(_count))
+
+
+def _count(optimiser: Any, args: Any, kwargs: Any) -> None:
+    _LAST[0] = next(_COUNT)
+
+
+def steps_begun() -> int:
+    """The count; what matters is only whether it has changed."""
+    return _LAST[0]
+
+
+# -- the loop ---------------------------------------------------------------------------------------------------------
 
 
 @dataclass(slots=True)

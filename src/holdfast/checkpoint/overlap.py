@@ -19,9 +19,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from holdfast.checkpoint.snapshot import Snapshot, no_collector, planned
+from holdfast.checkpoint.snapshot import Snapshot, planned
 from holdfast.checkpoint.staging import Pair, Staging, copy, copy_one, pieces_of
 from holdfast.codec.rule import Vocabulary
+from holdfast.collector import held
 from holdfast.wire.plan import LARGE, Plan
 from holdfast.wire.values import Blob
 
@@ -37,7 +38,7 @@ def take(values: Mapping[str, Any], vocabulary: Vocabulary, staging: Staging, op
     Everything else is copied before this returns: buffers, gradients, averages, and all that is small.
     Raises UnsupportedError, with the path in the object, for what cannot be saved.
     """
-    with no_collector():
+    with held():
         ranges = [found for optimiser in optimisers if _is_hooked(optimiser) for found in ranges_of(optimiser)]
         shot = Overlap(planned(values, vocabulary), staging, ranges)
         copy(shot.place(blob for blob in shot.blobs if id(blob) not in shot.later))

@@ -128,7 +128,11 @@ class Saver:
     def _finish(self, name: Name, header: Header, publish: Callable[[str], None]) -> None:
         publish(self.folder.at(name))
         self.folder.remember(name, header)
-        self.expire()
+        try:
+            self.expire()
+        except OSError as error:
+            what = f"{error.strerror}: {name} is saved and whole, but none of the older checkpoints could be let go"
+            raise OSError(error.errno, f"{what}; that is tried again after the next save", error.filename) from error
 
     def expire(self) -> None:
         """Let go what the policy does not keep."""

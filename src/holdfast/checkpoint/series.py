@@ -23,9 +23,8 @@ from holdfast.checkpoint.folder import RunFolder, make_folder
 from holdfast.checkpoint.health import Checkup, Health, warning
 from holdfast.checkpoint.listing import Checkpoint, listed
 from holdfast.checkpoint.lock import Lock
-from holdfast.checkpoint.loop import Loop
+from holdfast.checkpoint.loop import Loop, steps_begun, watch_optimisers
 from holdfast.checkpoint.names import Name, run_name
-from holdfast.checkpoint.optimising import steps_begun, watch_optimisers
 from holdfast.checkpoint.pace import Pace
 from holdfast.checkpoint.position import Position
 from holdfast.checkpoint.record import put_back

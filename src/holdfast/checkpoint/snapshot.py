@@ -5,24 +5,23 @@ and blobs, which are views of the live arrays. The blobs are copied into staging
 time that this takes is little more than that of the copy. Checksums and the disk are left to the writer.
 """
 
-import gc
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from mmap import mmap
 from os import PathLike
 from typing import Any, Final, Protocol, runtime_checkable
 
 from holdfast.checkpoint.staging import Pair, Staging, copy
 from holdfast.codec.rule import Vocabulary
+from holdfast.collector import held
 from holdfast.errors import HoldfastError, UnsupportedError
 from holdfast.formats import bson
 from holdfast.storage import local
 from holdfast.wire.checksum import checksum
-from holdfast.wire.plan import ALIGNMENT, HASH_AT, I64, TRAILER, Plan
+from holdfast.wire.plan import HASH_AT, I64, TRAILER, Plan, alignment
 from holdfast.wire.values import Blob
 
-__all__ = ["Snapshot", "no_collector", "planned", "take"]
+__all__ = ["Snapshot", "planned", "take"]
 
 EMPTY: Final = memoryview(b"")
 
@@ -51,7 +50,7 @@ def take(values: Mapping[str, Any], vocabulary: Vocabulary, staging: Staging) ->
     ...     load(path, "weights", mmap=False)
     array([0., 0., 0.])
     """
-    with no_collector():
+    with held():
         shot = Snapshot(planned(values, vocabulary), staging)
         copy(shot.place(shot.blobs))
     return shot
@@ -59,27 +58,13 @@ def take(values: Mapping[str, Any], vocabulary: Vocabulary, staging: Staging) ->
 
 def planned(values: Mapping[str, Any], vocabulary: Vocabulary) -> Plan:
     """The plan of ``values``, of which those that cannot be saved as they are take their plainer form."""
-    with no_collector():
-        while True:
-            try:
-                return bson.plan(values, vocabulary)
-            except UnsupportedError as error:
-                name = _name_at(error.path, values)
-                if name is None or not isinstance(values, Reducible) or not values.reduce(name):
-                    raise
-
-
-@contextmanager
-def no_collector() -> Iterator[None]:
-    """Hold back the garbage collector: a large model makes a hundred thousand small objects at once, through which it
-    would go again and again."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
+    while True:
+        try:
+            return bson.plan(values, vocabulary)
+        except UnsupportedError as error:
+            name = _name_at(error.path, values)
+            if name is None or not isinstance(values, Reducible) or not values.reduce(name):
+                raise
 
 
 def _name_at(path: str, names: Iterable[str]) -> str | None:
@@ -101,9 +86,9 @@ class Snapshot:
         self._process = os.getpid()
         self._staging: Staging | None = staging
         self._memory: mmap | None = None
-        self._used = 0
+        self._starts, size = _rooms(self.blobs)
         if self.blobs:
-            self._memory = staging.borrow(sum(map(_room, self.blobs)))
+            self._memory = staging.borrow(size)
 
     @property
     def size(self) -> int:
@@ -115,8 +100,8 @@ class Snapshot:
         room = EMPTY if self._memory is None else memoryview(self._memory)
         pairs = []
         for blob in blobs:
-            target = room[self._used : self._used + blob.nbytes]
-            self._used += _room(blob)
+            start = self._starts[id(blob)]
+            target = room[start : start + blob.nbytes]
             pairs.append((target, blob.data))
             blob.data = target
         return pairs
@@ -152,8 +137,14 @@ class Snapshot:
             self.release()
 
 
-def _room(blob: Blob) -> int:
-    return -(-blob.nbytes // ALIGNMENT) * ALIGNMENT
+def _rooms(blobs: Iterable[Blob]) -> tuple[dict[int, int], int]:
+    """Where in the staging memory each blob stands, by its identity, aligned as in the file, so that a disk can take it
+    from there; and the size of it all."""
+    starts, end = dict[int, int](), 0
+    for blob in blobs:
+        start = starts[id(blob)] = end + -end % alignment(blob.nbytes)
+        end = start + blob.nbytes
+    return starts, end
 
 
 def seal(plan: Plan) -> None:

@@ -121,7 +121,9 @@ class Writer:
 
     def _start(self, turn: object, job: Job) -> None:
         try:
-            threading.Thread(target=self._work, args=(turn,), name="holdfast-writer").start()
+            thread = threading.Thread(target=self._work, args=(turn,), name="holdfast-writer")
+            with self._condition:  # so that it waits, and does not take the interpreter from the training at once
+                thread.start()
         except RuntimeError:
             self._work(turn)
         except BaseException:

@@ -143,7 +143,8 @@ class Vocabulary:
             self.add(rule)
 
     def add(self, rule: Rule) -> None:
-        self._by_name[rule.kind, rule.name] = rule
+        if rule.lift is not None or rule.lift_with is not None:  # others only go out: no file may ask for them
+            self._by_name[rule.kind, rule.name] = rule
         for type_ in rule.types:
             self._by_type[type_] = rule
 

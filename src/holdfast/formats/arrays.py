@@ -19,7 +19,7 @@ from holdfast.julia import Array, Struct
 from holdfast.vocab import julia, numpy, python, randoms
 from holdfast.vocab.numpy import CARRIERS, LOWER_NAMES, NAMED, array_fields, describe
 from holdfast.vocab.types import BY_DTYPE
-from holdfast.wire.values import Blob, Document
+from holdfast.wire.values import Alike, Blob, Document
 
 NdArray = np.ndarray[Any, Any]
 Resolve = Callable[[Any], Any]
@@ -146,7 +146,7 @@ def _carried(array: NdArray) -> tuple[NdArray, Document]:
 
 
 def plain(level: Any) -> Any:
-    """What rules made (``Fields``, ``Items`` …) as the reader has it: dictionaries and lists, shared where they were."""
+    """What rules made (``Fields``, ``Alike`` …) as the reader has it: dictionaries and lists, shared where they were."""
     if not isinstance(level, dict | list):
         return level
     root = _shallow(level)
@@ -154,7 +154,7 @@ def plain(level: Any) -> Any:
     while stack:
         container = stack.pop()
         for key, child in list(container.items() if isinstance(container, dict) else enumerate(container)):
-            if isinstance(child, dict | list):
+            if isinstance(child, dict | list | Alike):
                 if id(child) not in made:
                     made[id(child)] = _shallow(child)
                     stack.append(made[id(child)])
@@ -163,4 +163,6 @@ def plain(level: Any) -> Any:
 
 
 def _shallow(level: Any) -> Any:
+    if isinstance(level, Alike):
+        return level.document()
     return dict(level) if isinstance(level, dict) else list(level)

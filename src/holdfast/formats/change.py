@@ -13,7 +13,6 @@ import numpy as np
 from holdfast.codec.lift import backrefs_of, resolve
 from holdfast.errors import FormatError, UnsupportedError
 from holdfast.formats.arrays import NdArray, array_document, array_of, blobs_of, plain
-from holdfast.formats.bson import RESERVED
 from holdfast.formats.leaves import is_array, items_of
 from holdfast.vocab.numpy import NAMED, array_fields
 from holdfast.wire.values import MAX_BLOB, Blob, Document
@@ -68,27 +67,31 @@ class Change:
             self._name(lambda name, old=old, new=new: _renamed(name, old, new), repr(old))  # type: ignore[misc]
 
     def _name(self, called: Callable[[str], str], what: str) -> None:
-        changed = False
-        for node in self._dictionaries():
-            keys: Any = node if not isinstance(node.get("tag"), str) else self.at(self.at(node["data"])[0])
-            old = [key for key in keys if key != "_backrefs" or node is not self.document]
-            new = [called(key) if type(key) is str else key for key in old]
-            if new == old:
-                continue
-            if len(set(map(str, new))) < len(new):
-                raise UnsupportedError(f"two values would have one name: {_twice(new)!r}")
-            changed = True
-            if keys is not node:
-                keys[:] = new
-                continue
-            if any(name in WORDS for name in new) or (node is self.document and RESERVED & set(new)):
-                raise UnsupportedError(f"{next(name for name in new if name in WORDS)!r} cannot be a new name")
-            values = dict(zip(new, (node[key] for key in old), strict=True))
-            rest = {"_backrefs": node["_backrefs"]} if node is self.document and self.backrefs else {}
-            node.clear()
-            node.update(values | rest)
-        if not changed:
+        """Give all names anew. Raises UnsupportedError when that changes none, or makes two of one."""
+        changed = [self._name_in(node, called) for node in list(self._dictionaries())]
+        if not any(changed):
             raise UnsupportedError(f"the file has no name {what}")
+
+    def _name_in(self, node: Document, called: Callable[[str], str]) -> bool:
+        """Give the names of one dictionary anew; whether that changed any."""
+        tagged = isinstance(node.get("tag"), str)
+        keys = self.at(self.at(node["data"])[0]) if tagged else [key for key in node if key != "_backrefs"]
+        new = [called(key) if type(key) is str else key for key in keys]
+        if new == keys:
+            return False
+        if len(set(map(str, new))) < len(new):
+            raise UnsupportedError(f"two values would have one name: {_twice(new)!r}")
+        if tagged:
+            keys[:] = new
+            return True
+        if WORDS & set(new):
+            raise UnsupportedError(f"{next(name for name in new if name in WORDS)!r} cannot be a new name")
+        values = [node.pop(key) for key in keys]
+        rest = dict(node)
+        node.clear()
+        node.update(zip(new, values, strict=True))
+        node.update(rest)
+        return True
 
     def _dictionaries(self) -> Iterator[Document]:
         """The document itself and the dictionaries in it, each once."""
@@ -273,6 +276,16 @@ def _in_slabs(node: Document, at: Callable[[Any], Any], backrefs: list[Any]) -> 
     made = plain(array_fields(array, **extra))
     node.clear()
     node.update(made)
+
+
+def blobs_in(document: Document) -> Iterator[Blob]:
+    """Every binary of a document, each once."""
+    seen: set[int] = set()
+    for node in _containers(document):
+        for part in node.values() if isinstance(node, dict) else node:
+            if type(part) is Blob and id(part) not in seen:
+                seen.add(id(part))
+                yield part
 
 
 def _containers(document: Document) -> Iterator[Any]:

@@ -121,7 +121,9 @@ class Describer(Nodes):
 
     def _table(self, node: Document, type_: str) -> Seen:
         """A Julia Dict: a list of keys (or an array of numbers) and one of values."""
-        keys, values = map(self.elements, self.items(node["data"]))
+        raw_keys, raw_values = self.items(node["data"])
+        keys = self.elements(raw_keys)
+        values = self.elements(raw_values, len(keys))
         pairs = [(self._key(key), value) for key, value in zip(keys, values, strict=True)]
         return Seen(type_, members=[(key, f"[{key!r}]", value) for key, value in pairs], length=len(pairs))
 

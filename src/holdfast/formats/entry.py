@@ -30,7 +30,7 @@ class Entry:
     shared    the path of the first place of the same object, where this is not the first
     value     a number, a short text or the like; None for what is no such value
     length    how many values it holds; there are fewer ``children`` than that where they would only be a long list of
-              plain numbers or texts
+              plain numbers or texts, or lie too deep to be listed
 
     >>> weight = Entry("weight", "model.weight", "torch.nn.Parameter", (5, 10), "float32", 200)
     >>> model = Entry("model", "model", "torch.nn.Linear", nbytes=200, children=(weight,))

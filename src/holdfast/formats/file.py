@@ -28,6 +28,10 @@ Digest = Callable[[Sequence[Blob]], Sequence[int | None]]
 """The checksum of each blob, in the format's own kind of checksum; None where a blob has none to compare with."""
 
 
+def at_hand(blobs: Sequence[Blob]) -> None:
+    """What makes blobs ready that stand in the file as they are."""
+
+
 @dataclass(slots=True)
 class File:
     """An open file: its document, and what is needed to check and build parts of it."""
@@ -48,10 +52,8 @@ class File:
     hidden: frozenset[str] = frozenset()
     """Names of values that stand beside the others: loaded when they are asked for, not listed."""
     digest: Digest = checksums
-    ready: Callable[[Sequence[Blob]], Any] = len
+    ready: Callable[[Sequence[Blob]], None] = at_hand
     """Told which blobs are wanted before they are looked at, for formats that do not have them at hand."""
-    packed: bool = False
-    """Whether it is the file's arrays that ``ready`` fills, which then stand in memory and not on the disk."""
     frame: Callable[[], str] = str
     """Says what is damaged outside the arrays, by the format's own checksums; nothing if all is well."""
 
@@ -62,6 +64,11 @@ class File:
     @property
     def size(self) -> int:
         return len(self.data)
+
+    @property
+    def packed(self) -> bool:
+        """Whether blobs have their values only when ``ready`` was told of them; these stand in memory then."""
+        return self.ready is not at_hand
 
     @property
     def checked(self) -> bool:

@@ -1,12 +1,13 @@
 """A file's tree of names, types, shapes and sizes: nothing is built, and no framework is needed.
 
 Strategy: one walk over the documents, in the order of the file, with a stack of its own. Each document has one place,
-the first; where it stands again (shared, or inside itself) the entry says where that is.
+the first; where it stands again (shared, or inside itself) the entry says where that is. A path is as long as its place is
+deep, and a small file can be very deep: beyond so many characters of paths, values are counted and not listed.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from holdfast.codec.lift import backrefs_of
 from holdfast.codec.rule import Vocabulary
@@ -16,6 +17,10 @@ from holdfast.formats.entry import Entry
 from holdfast.formats.file import File
 
 __all__ = ["Entry", "inspect_file", "names_only"]
+
+
+MAX_PATHS: Final = 16 << 20
+"""Characters of all paths together."""
 
 
 @dataclass(slots=True)
@@ -56,10 +61,13 @@ Places = dict[int, tuple[str, Seen]]
 
 def _walk(describer: Describer, top: Seen) -> Entry:
     places: Places = {}
-    stack = [_Open("", "", top, iter(top.members))]
+    stack, room = [_Open("", "", top, iter(top.members))], MAX_PATHS
     while True:
         entry = stack[-1]
         for name, segment, reference in entry.members:
+            room -= len(entry.path) + len(segment)
+            if room < 0:
+                continue
             node, path = describer.resolve(reference), entry.path + segment
             if id(node) in places:
                 entry.children.append(_again(name, path, *places[id(node)]))

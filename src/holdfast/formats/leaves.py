@@ -76,51 +76,115 @@ def leaves(document: Document, format: str, keep: Keep = as_it_is) -> list[Leaf]
 
     format  the name of the format that is to hold them
     keep    where an array goes that had to be made anew, so that not all of them are in memory at once
-    Raises UnsupportedError, with the path, for whatever is
-    not an array in dictionaries with text for keys, and for two arrays of one name.
+
+    Raises UnsupportedError, with the path, for whatever is not an array in dictionaries with text for keys, and for two
+    arrays of one name.
     """
-    backrefs = backrefs_of(document)
-
-    def node_at(node: Any) -> Any:
-        return resolve(node, backrefs)
-
-    found: dict[int, Leaf] = {}
-    views: list[tuple[Keys, Document]] = []
-    for keys, node in _arrays(document, node_at, format):
-        if id(node) in found:
-            found[id(node)].note.setdefault("aliases", []).append({"keys": list(keys)})
-        elif "base" in node:
-            views.append((keys, node))
-        else:
-            found[id(node)] = leaf = _leaf(keys, node, node_at, backrefs, format)
-            leaf.array = keep(leaf.array)
-    for keys, node in views:
-        _put_view(keys, node, found, node_at, views, backrefs, format)
-    return _distinct(list(found.values()), format)
+    return _Search(document, format, keep).run()
 
 
-def _arrays(document: Document, node_at: Callable[[Any], Any], format: str) -> Iterator[tuple[Keys, Document]]:
-    """Each array's document with its keys."""
-    top = [((name,), value) for name, value in document.items() if name != "_backrefs"]
-    stack: list[tuple[Keys, Any]] = list(reversed(top))
-    while stack:
-        keys, reference = stack.pop()
-        node = node_at(reference)
-        if is_array(node, node_at):
-            yield keys, node
-            continue
-        pairs = items_of(node, node_at)
-        if pairs is None or not pairs or len(keys) >= MAX_DEPTH:
-            raise UnsupportedError(f"{what(node, pairs)} has no place in {format}: {ADVICE}", path_of(keys))
-        for key, _ in pairs:
-            if type(key) is not str:
-                raise UnsupportedError(f"a key that is no text has no place in {format}: {ADVICE}", path_of(keys))
-        stack.extend(((*keys, key), value) for key, value in reversed(pairs))
+class _Search:
+    """The walk through one document."""
+
+    def __init__(self, document: Document, format: str, keep: Keep) -> None:
+        self.document, self.format, self.keep = document, format, keep
+        self.backrefs = backrefs_of(document)
+        self.found: dict[int, Leaf] = {}
+        self.views: list[tuple[Keys, Document]] = []
+
+    def run(self) -> list[Leaf]:
+        for keys, node in self._arrays():
+            if id(node) in self.found:
+                self.found[id(node)].note.setdefault("aliases", []).append({"keys": list(keys)})
+            elif "base" in node:
+                self.views.append((keys, node))
+            else:
+                self.found[id(node)] = self._leaf(keys, node)
+        for keys, node in self.views:
+            self._put_view(keys, node)
+        return self._distinct()
+
+    def at(self, node: Any) -> Any:
+        """What ``node`` stands for."""
+        return resolve(node, self.backrefs)
+
+    def _refused(self, what: str, keys: Keys) -> UnsupportedError:
+        return UnsupportedError(f"{what} has no place in {self.format}: {ADVICE}", path_of(keys))
+
+    def _arrays(self) -> Iterator[tuple[Keys, Document]]:
+        """Each array's document with its keys."""
+        top = [((name,), value) for name, value in self.document.items() if name != "_backrefs"]
+        stack: list[tuple[Keys, Any]] = list(reversed(top))
+        while stack:
+            keys, reference = stack.pop()
+            node = self.at(reference)
+            if is_array(node, self.at):
+                yield keys, node
+                continue
+            pairs = items_of(node, self.at)
+            if not pairs or len(keys) >= MAX_DEPTH:
+                raise self._refused(words_for(node, pairs), keys)
+            if any(type(key) is not str for key, _ in pairs):
+                raise self._refused("a key that is no text", keys)
+            stack.extend(((*keys, key), value) for key, value in reversed(pairs))
+
+    def _leaf(self, keys: Keys, node: Document) -> Leaf:
+        named = node.get("dtype") if isinstance(node.get("dtype"), str) and "shape" not in node else None
+        array = array_of(node, named if named in NAMED else None, self.at, self.backrefs)
+        if array is None:
+            raise self._refused(f"an array of {shown(named)}", keys)
+        if "byteorder" in node and "shape" not in node:
+            array = array.astype(array.dtype.newbyteorder("S"))
+        return Leaf(keys, self.keep(array), named or array.dtype.name, self._note(keys, node))
+
+    def _note(self, keys: Keys, node: Document) -> Note:
+        kind = node.get("type") if node.get("tag") == "python" else node.get("python")
+        note: Note = {"python": kind or "numpy.ndarray"}
+        if len(keys) > 1:
+            note["keys"] = list(keys)
+        if "requires_grad" in node:
+            note["requires_grad"] = node["requires_grad"]
+        if "attributes" in node:
+            attributes = self.at(node["attributes"])
+            if not isinstance(attributes, dict) or any(type(v) not in (str, bool, int) for v in attributes.values()):
+                raise self._refused("a tensor with such attributes", keys)
+            note["attributes"] = dict(attributes)
+        return note
+
+    def _put_view(self, keys: Keys, node: Document) -> None:
+        """A tensor on the memory of another: an alias of that one, or, alone on memory that nobody has, its values."""
+        base = self.at(node["base"])
+        owner = self.found.get(id(base))
+        if owner is not None and owner.array.flags.c_contiguous:
+            view = {key: _plain_list(self.at(node[key])) for key in VIEW}
+            owner.note.setdefault("aliases", []).append(self._note(keys, node) | view | {"keys": list(keys)})
+            return
+        others = [other for other, view in self.views if other != keys and self.at(view["base"]) is base]
+        if owner is not None or others:
+            other = owner.path if owner is not None else path_of(others[0])
+            what = f"a tensor that shares memory with {other} in such a way"
+            raise UnsupportedError(
+                f"{what} has no place in {self.format}: save a clone() of it, or {ADVICE}", path_of(keys)
+            )
+        array = array_of(node, None, self.at, self.backrefs)
+        if array is None:
+            raise self._refused(f"a tensor of {shown(node['dtype'])}", keys)
+        self.found[id(node)] = Leaf(keys, array, array.dtype.name, self._note(keys, node))
+
+    def _distinct(self) -> list[Leaf]:
+        by_name: dict[str, Leaf] = {}
+        for leaf in self.found.values():
+            other = by_name.setdefault(leaf.name, leaf)
+            if other is not leaf:
+                raise UnsupportedError(
+                    f"the name {leaf.name!r} would stand for {other.path} too; rename one, or {ADVICE}", leaf.path
+                )
+        return list(by_name.values())
 
 
 def is_array(node: Any, node_at: Callable[[Any], Any]) -> bool:
     """Whether a document is an array of NumPy's, torch's or JAX's, or a plain one of Julia's."""
-    if type(node) is not dict and not isinstance(node, dict):
+    if not isinstance(node, dict):
         return False
     kind = node.get("type") if node.get("tag") == "python" else node.get("python", "numpy.ndarray")
     if kind not in KINDS or node.get("tag") not in ("array", "struct", "python"):
@@ -147,8 +211,8 @@ def items_of(node: Any, node_at: Callable[[Any], Any]) -> list[tuple[Any, Any]] 
     return list(zip(map(node_at, keys), values, strict=True))
 
 
-def what(node: Any, pairs: Any = None) -> str:
-    """A document in words."""
+def words_for(node: Any, pairs: Any) -> str:
+    """A document that is no array, in words; ``pairs`` are the items of a dictionary."""
     if pairs is not None:
         return "an empty dictionary" if not pairs else "a value so deep in dictionaries"
     if isinstance(node, dict):
@@ -157,74 +221,8 @@ def what(node: Any, pairs: Any = None) -> str:
     return f"a {type(node).__name__}"
 
 
-def _leaf(keys: Keys, node: Document, node_at: Callable[[Any], Any], backrefs: list[Any], format: str) -> Leaf:
-    named = node.get("dtype") if isinstance(node.get("dtype"), str) and "shape" not in node else None
-    array = array_of(node, named if named in NAMED else None, node_at, backrefs)
-    if array is None:
-        raise UnsupportedError(f"an array of {shown(named)} has no place in {format}: {ADVICE}", path_of(keys))
-    if "byteorder" in node and "shape" not in node:
-        array = array.astype(array.dtype.newbyteorder("S"))
-    return Leaf(keys, array, named or array.dtype.name, _note(keys, node, node_at, format))
-
-
-def _note(keys: Keys, node: Document, node_at: Callable[[Any], Any], format: str) -> Note:
-    kind = node.get("type") if node.get("tag") == "python" else node.get("python")
-    note: Note = {"python": kind or "numpy.ndarray"}
-    if len(keys) > 1:
-        note["keys"] = list(keys)
-    if "requires_grad" in node:
-        note["requires_grad"] = node["requires_grad"]
-    if "attributes" in node:
-        attributes = node_at(node["attributes"])
-        if not isinstance(attributes, dict) or any(type(v) not in (str, bool, int) for v in attributes.values()):
-            raise UnsupportedError(f"the attributes of a tensor have no place in {format}: {ADVICE}", path_of(keys))
-        note["attributes"] = dict(attributes)
-    return note
-
-
-def _put_view(
-    keys: Keys,
-    node: Document,
-    found: dict[int, Leaf],
-    node_at: Callable[[Any], Any],
-    views: list[tuple[Keys, Document]],
-    backrefs: list[Any],
-    format: str,
-) -> None:
-    """A tensor on the memory of another: an alias of that one, or, alone on memory that nobody has, its values."""
-    base = node_at(node["base"])
-    owner = found.get(id(base))
-    if owner is not None and owner.array.flags.c_contiguous:
-        note = _note(keys, node, node_at, format) | {key: _plain_list(node_at(node[key])) for key in VIEW}
-        owner.note.setdefault("aliases", []).append(note | {"keys": list(keys)})
-        return
-    others = [other for other, view in views if other != keys and node_at(view["base"]) is base]
-    if owner is not None or others:
-        other = owner.path if owner is not None else path_of(others[0])
-        raise UnsupportedError(
-            f"the tensor shares memory with {other} in a way that has no place in {format}: save a clone() of it, or "
-            f"{ADVICE}",
-            path_of(keys),
-        )
-    array = array_of(node, None, node_at, backrefs)
-    if array is None:
-        raise UnsupportedError(f"a tensor of {shown(node['dtype'])} has no place in {format}: {ADVICE}", path_of(keys))
-    found[id(node)] = Leaf(keys, array, array.dtype.name, _note(keys, node, node_at, format))
-
-
 def _plain_list(value: Any) -> Any:
     return list(value) if isinstance(value, list) else value
-
-
-def _distinct(found: list[Leaf], format: str) -> list[Leaf]:
-    by_name: dict[str, Leaf] = {}
-    for leaf in found:
-        other = by_name.setdefault(leaf.name, leaf)
-        if other is not leaf:
-            raise UnsupportedError(
-                f"the name {leaf.name!r} would stand for {other.path} too; rename one, or {ADVICE}", leaf.path
-            )
-    return found
 
 
 # -- back: entries to a document --------------------------------------------------------------------------------------

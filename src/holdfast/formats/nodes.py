@@ -13,7 +13,7 @@ from holdfast.codec.lift import audit, lift, resolve, type_name
 from holdfast.codec.rule import Options, Vocabulary
 from holdfast.errors import FormatError, HoldfastError
 from holdfast.julia.types import BITS, COMPLEX, FOREIGN
-from holdfast.wire.values import MAX_VALUES, Blob, Document, Int32, RawText
+from holdfast.wire.values import Blob, Document, Int32, RawText
 
 MAX_SMALL: Final = 100
 """Wire values that one number, date or the like is made of at most; a DateTime of Julia's is 38."""
@@ -43,8 +43,11 @@ class Nodes:
             raise FormatError("not a list")
         return items
 
-    def elements(self, node: Any) -> Sequence[Any]:
-        """The elements of a Julia vector: documents where it is a list, numbers where it is an array of bits."""
+    def elements(self, node: Any, most: int = 1) -> Sequence[Any]:
+        """The elements of a Julia vector: documents where it is a list, numbers where it is an array of bits.
+
+        A vector of nothing takes no bytes: it may say up to ``most``. Raises FormatError for more.
+        """
         node = self.resolve(node)
         if type(node) is list:
             return node
@@ -54,7 +57,9 @@ class Nodes:
         dtype = self.dtype(node)
         if dtype is None:  # a vector of nothing has no bytes
             (count,) = self.size(node)
-            return [None] * min(count, MAX_VALUES) if not data.nbytes else []
+            if data.nbytes or count > most:
+                raise FormatError("elements that are not in the file")
+            return [None] * count
         values: list[Any] = np.frombuffer(data.data, dtype).tolist()
         return values
 

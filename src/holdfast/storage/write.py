@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from holdfast.collector import held
 from holdfast.storage import system
 from holdfast.storage.share import Shared
-from holdfast.storage.way import Stretch, Views, Way, shown, way
+from holdfast.storage.way import Stretch, Views, shown, way
 
 BATCH: Final[int] = 64 << 20
 """Bytes of one buffered write. Far below the 2 GiB that any system takes, small enough that Ctrl-C is heard at once."""
@@ -34,24 +35,27 @@ def write_file(fd: int, views: Views, complete: Callable[[], object], *, direct:
     """
     if not system.WRITES_ANYWHERE:
         views = shown(views)
-    found = way(views, direct=direct)
+    with held():
+        found = way(views, direct=direct)
     if found.direct and not system.direct(fd, on=True):
         found = way(views, direct=False)
-    if found.stretches:
-        _write_apart(fd, found)
+    cache = _Cache(direct=found.direct)
+    _write_apart(fd, [stretch for stretch in found.stretches if stretch.seen is not None], cache)
     complete()
+    _write_apart(fd, [stretch for stretch in found.stretches if stretch.seen is None], cache)
+    if found.direct:
+        system.direct(fd, on=False)
     for run in found.runs:
         system.seek(fd, run.offset)
         write_all(fd, run.views)
 
 
-def _write_apart(fd: int, way: Way) -> None:
+def _write_apart(fd: int, stretches: Sequence[Stretch], cache: "_Cache") -> None:
     """Write the stretches, longest first, so that no thread is left with a long one at the end."""
-    cache = _Cache(direct=way.direct)
-    longest_first = sorted(way.stretches, key=lambda stretch: -stretch.view.nbytes)
+    if not stretches:
+        return
+    longest_first = sorted(stretches, key=lambda stretch: -stretch.view.nbytes)
     Shared(fd, longest_first, lambda fd, stop: _Writer(fd, stop, cache)).run(THREADS)
-    if way.direct:
-        system.direct(fd, on=False)
 
 
 def write_all(fd: int, views: Sequence[memoryview]) -> None:

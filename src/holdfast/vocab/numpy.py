@@ -336,6 +336,8 @@ def assembled(level: Fields) -> NdArray:
     slabs = level["slabs"]
     if order not in ("C", "F") or not all(isinstance(s, np.ndarray) and s.dtype == np.uint8 for s in slabs):
         raise FormatError("the slabs of an array are not arrays of bytes")
+    if len({id(slab) for slab in slabs}) != len(slabs):
+        raise FormatError("a piece of an array stands in it twice")
     if _count(size) * carrier.itemsize != sum(slab.nbytes for slab in slabs):
         raise FormatError(f"the slabs of an array of size {size} do not add up")
     return np.concatenate(slabs).view(carrier).reshape(size, order=order)

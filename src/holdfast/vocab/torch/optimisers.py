@@ -74,7 +74,7 @@ def refuse_code(value: Optimizer) -> None:
     """Raises UnsupportedError for hooks, and for a ``step`` that somebody replaced."""
     cls = type(value).__qualname__
     for kind in HOOKS:
-        for hook in vars(value)[kind].values():
+        for hook in vars(value).get(kind, {}).values():  # a wrapper may have none
             name = getattr(hook, "__qualname__", type(hook).__qualname__)
             raise UnsupportedError(
                 f"the {cls} has a hook ({name}), which is code: "
