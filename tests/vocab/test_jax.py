@@ -21,11 +21,16 @@ from holdfast.checkpoint.snapshot import take
 from holdfast.checkpoint.staging import Staging
 from holdfast.codec.lower import lower
 from holdfast.vocab import vocabulary
-from holdfast.vocab.jax import arrays, functions
+from holdfast.vocab.jax import arrays, devices, functions
 from holdfast.vocab.numpy import LOWER_NAMES
 from holdfast.wire.values import Alike
 from reference import ROOT
 from through_memory import again, lifted, loaded, saved, written
+
+
+def wide() -> Any:
+    """JAX's 64-bit mode, for a while."""
+    return devices.wide()
 
 
 def bits(array: Any) -> tuple[Any, ...]:
@@ -36,7 +41,7 @@ def bits(array: Any) -> tuple[Any, ...]:
 def of_dtype(dtype: "np.dtype[Any]", shape: tuple[int, ...] = (2, 3)) -> Any:
     """An array of any dtype that JAX has, of 64 bits too."""
     raw = np.random.default_rng(1).integers(0, 2, (int(np.prod(shape)) * dtype.itemsize,), np.uint8)
-    with jax.enable_x64(True):
+    with wide():
         return jax.device_put(raw.view(dtype).reshape(shape))
 
 
@@ -46,7 +51,7 @@ DTYPES = sorted(arrays.DTYPES, key=str)
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_every_dtype(dtype: "np.dtype[Any]") -> None:
     one, other, flat, none = (of_dtype(dtype, shape) for shape in ((2, 3), (2, 3), (5,), (0, 2)))
-    with jax.enable_x64(True):
+    with wide():
         found = again([one, other, flat, none, of_dtype(dtype, ())])
     for before, after in zip([one, other, flat, none, of_dtype(dtype, ())], found, strict=True):
         assert bits(before) == bits(after)
@@ -112,14 +117,14 @@ def test_a_weak_type_stays_weak(zero: Any, shape: tuple[int, ...]) -> None:
 
 
 def test_64_bits_come_back_and_are_talked_about() -> None:
-    with jax.enable_x64(True):
-        wide = [jnp.arange(3) + 2**40, jnp.asarray(0.1), jnp.ones(2) / 3]
-        data = saved(wide)
+    with wide():
+        values = [jnp.arange(3) + 2**40, jnp.asarray(0.1), jnp.ones(2) / 3]
+        data = saved(values)
         found = loaded(data)
     with pytest.warns(UserWarning, match="jax_enable_x64"):
         again_found = loaded(data)
     for arrays_ in (found, again_found):
-        assert [bits(array) for array in arrays_] == [bits(array) for array in wide]
+        assert [bits(array) for array in arrays_] == [bits(array) for array in values]
 
 
 def test_a_column_major_document_is_read() -> None:
@@ -161,11 +166,13 @@ def test_an_array_of_texts_is_none_of_jaxs() -> None:
 Pair = namedtuple("Pair", "first second")
 
 
-@jax.tree_util.register_dataclass
 @dataclass
 class Layer:
     weight: Any
     bias: Any
+
+
+jax.tree_util.register_dataclass(Layer, data_fields=["weight", "bias"], meta_fields=[])
 
 
 def test_trees() -> None:
@@ -188,6 +195,14 @@ def test_keys_go_on_as_they_would(algorithm: str) -> None:
 
 def test_keys_of_the_old_kind_are_arrays() -> None:
     assert bits(again(jax.random.PRNGKey(7))) == bits(jax.random.PRNGKey(7))
+
+
+def test_a_key_of_an_algorithm_of_mine_is_refused() -> None:
+    prng = pytest.importorskip("jax.extend.random", reason="this JAX takes no algorithms of others")
+    zeros = lambda *arguments: jnp.zeros(2, jnp.uint32)  # noqa: E731
+    parts = {"seed": zeros, "split": zeros, "random_bits": zeros, "fold_in": zeros}
+    mine = prng.define_prng_impl(key_shape=(2,), **parts, name="mine", tag="mine")
+    assert "key_data" in refusal(jax.random.key(0, impl=mine))
 
 
 @pytest.mark.parametrize("change", [{"algorithm": "mine"}, {"algorithm": 1}, {"data": [1, 2]}, {"data": None}], ids=str)

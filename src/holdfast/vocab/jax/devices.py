@@ -59,7 +59,7 @@ def put_for(options: Options, dtype: "np.dtype[Any]") -> Put:
 
 def modes_for(options: Options, dtype: "np.dtype[Any]") -> list[Mode]:
     """What JAX has to be told to make arrays of ``dtype`` where ``options`` say; usually nothing."""
-    modes: list[Mode] = [_wide] if dtype in WIDE else []
+    modes: list[Mode] = [wide] if dtype in WIDE else []
     usual = jax.default_backend() == "cpu" and CONFIG.jax_default_device is None
     if options.device == "cpu" and not usual:
         host = place_of("cpu")
@@ -77,7 +77,7 @@ def place_of(name: str) -> Any:
         raise MismatchError(f"JAX has no device {name!r:.40} here; it has {here}: load(path, device=…)") from None
 
 
-def _wide() -> Any:
+def wide() -> Any:
     """JAX's 64-bit mode, whose switch moved out of ``jax.experimental``."""
     module: Any = jax if hasattr(jax, "enable_x64") else import_module("jax.experimental")
     return module.enable_x64(True)

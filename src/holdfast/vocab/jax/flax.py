@@ -8,10 +8,11 @@ module of Linen is its fields, but for those defaults of its class that are func
 from collections.abc import Callable
 from dataclasses import fields as dataclass_fields
 from functools import cache
+from importlib import import_module
 from types import ModuleType
 from typing import Any, Final
 
-from flax import linen
+from flax import linen, nnx
 from flax.core import FrozenDict, meta
 from flax.training.train_state import TrainState
 
@@ -159,15 +160,15 @@ def flax_rule(cls: type) -> Rule | None:
 @cache
 def vocabulary() -> Vocabulary:
     """The rules of Flax's values; made once."""
-    from holdfast.vocab.jax import nnx
-
     boxes = [rule for name, cls in BOXES.items() if (rule := state_rule(cls, name)) is not None]
     rules = [
         Rule("python", FROZEN, (FrozenDict,), lower_frozen, lift_frozen),
         train_rule(TrainState, "flax.training.train_state.TrainState"),
         *boxes,
         *(linen_rule(cls, name) for name, cls in LINEN.items()),
-        *nnx.rules(),
-        *value_rules(FUNCTIONS | LINEN | nnx.NAMED),
+        *value_rules(FUNCTIONS | LINEN),
     ]
-    return Vocabulary(rules, class_rules=[flax_rule, nnx.nnx_rule])
+    whole = Vocabulary(rules, class_rules=[flax_rule])
+    if hasattr(nnx, "Pytree"):  # before Flax 0.12 a module of NNX was made otherwise
+        whole.include(import_module("holdfast.vocab.jax.nnx").vocabulary())
+    return whole

@@ -1,9 +1,10 @@
 """Typed keys of random numbers (``jax.random.key``): the name of the algorithm, and the numbers.
 
-Strategy: what ``jax.random.key_impl`` and ``key_data`` give, and ``wrap_key_data`` takes back. Keys of the old kind
-(``PRNGKey``) are plain arrays of uint32.
+Strategy: the name is looked up by the key's dtype; ``key_data`` gives the numbers and ``wrap_key_data`` takes them back.
+Keys of the old kind (``PRNGKey``) are plain arrays of uint32.
 """
 
+from functools import cache
 from typing import Any, Final
 
 import jax
@@ -18,12 +19,17 @@ ALGORITHMS: Final = ("threefry2x32", "rbg", "unsafe_rbg")
 """JAX's own, by name."""
 
 
+@cache
+def names() -> dict[Any, str]:
+    """The dtype of each algorithm's keys -> its name."""
+    return {jax.random.key(0, impl=name).dtype: name for name in ALGORITHMS}
+
+
 def lower(key: Any) -> Fields:
-    algorithm = str(jax.random.key_impl(key))
-    if algorithm not in ALGORITHMS:
+    algorithm = names().get(key.dtype)
+    if algorithm is None:
         raise UnsupportedError(
-            f"a key of the algorithm {algorithm:.60} cannot be saved, since no other program knows it: save "
-            "jax.random.key_data(key)"
+            f"a {key.dtype} cannot be saved, since no other program knows its algorithm: save jax.random.key_data(key)"
         )
     return Fields(tag="python", type=NAME, algorithm=algorithm, data=jax.random.key_data(key))
 

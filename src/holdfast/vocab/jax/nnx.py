@@ -11,14 +11,14 @@ from typing import Any, Final
 from flax import nnx
 from flax.nnx import pytreelib
 
-from holdfast.codec.rule import Fields, Filling, Items, Rule
+from holdfast.codec.rule import Fields, Filling, Items, Rule, Vocabulary
 from holdfast.errors import FormatError, UnsupportedError
 from holdfast.vocab.anatomy import Anatomy, anatomy
 from holdfast.vocab.instances import attribute_fields, state_rule
 from holdfast.vocab.jax.functions import functions_of
 from holdfast.vocab.jax.refusals import refused
 from holdfast.vocab.keys import shown
-from holdfast.vocab.named import class_name, local_advice
+from holdfast.vocab.named import class_name, local_advice, value_rules
 
 STATE: Final = "_pytree__state"
 NODES: Final = "_pytree__nodes"
@@ -160,15 +160,17 @@ NAMED: Final = {**FUNCTIONS, **VARIABLES, **MODULES}
 """What of NNX may stand as a value."""
 
 
-def rules() -> list[Rule]:
-    """The rules of NNX's own classes."""
+def vocabulary() -> Vocabulary:
+    """The rules of NNX's values, and of users' variables and modules."""
     modules = [module_rule(cls, name) for name, cls in MODULES.items()]
-    return [
+    rules = [
         *(variable_rule(cls, name) for name, cls in VARIABLES.items()),
         *(rule for rule in modules if rule is not None),
         *(rule for name, cls in FILTERS.items() if (rule := state_rule(cls, name)) is not None),
         Rule("python", "flax.nnx.State", (nnx.State,), lower_state, lift_state),
+        *value_rules(NAMED),
     ]
+    return Vocabulary(rules, class_rules=[nnx_rule])
 
 
 def nnx_rule(cls: type) -> Rule | None:

@@ -1,14 +1,14 @@
 """The states of Optax's optimisers, and why the optimisers themselves are not saved.
 
 Strategy: a state is a named tuple of arrays and trees, in an exact table made by listing Optax's modules; a program
-without Optax gets a plain tuple. An optimiser is two functions that close over its numbers, which
-is code: make it again by the same line, as every program that goes on training does.
+without Optax gets plain tuples. An optimiser is two functions that close over its numbers, which is code: it is made
+again by the same line.
 """
 
 import sys
 from functools import cache
 from types import ModuleType
-from typing import Any, Final
+from typing import Final
 
 import optax
 
@@ -67,10 +67,6 @@ STATES: Final = _states()
 def optimiser_rule(cls: type) -> Rule | None:
     """The rule that refuses an optimiser."""
     return refused(cls, f"a {cls.__qualname__} of Optax's {CODE}") if issubclass(cls, OPTIMISERS) else None
-
-
-def is_optimiser(value: Any) -> bool:
-    return isinstance(value, OPTIMISERS)
 
 
 @cache

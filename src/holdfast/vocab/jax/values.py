@@ -26,7 +26,11 @@ def lower_shape(value: jax.ShapeDtypeStruct) -> Fields:
         raise UnsupportedError("where a ShapeDtypeStruct lies belongs to this process: save it without its sharding")
     if value.dtype not in LOWER_NAMES:
         raise UnsupportedError(f"a ShapeDtypeStruct of {value.dtype} cannot be saved")
-    parts = {"shape": Items(value.shape), "dtype": LOWER_NAMES[value.dtype], "weak": bool(value.weak_type)}
+    parts = {
+        "shape": Items(value.shape),
+        "dtype": LOWER_NAMES[value.dtype],
+        "weak": bool(getattr(value, "weak_type", False)),
+    }
     return Fields(parts, tag="python", type=SHAPE)
 
 
@@ -37,7 +41,7 @@ def lift_shape(level: Fields) -> Any:
     if not lengths or type(dtype) is not str or dtype not in NAMED or type(weak) is not bool:
         raise FormatError(f"a ShapeDtypeStruct of {shown(shape)} and {shown(dtype)}")
     make: Any = jax.ShapeDtypeStruct
-    return make(tuple(shape), NAMED[dtype], weak_type=weak)
+    return make(tuple(shape), NAMED[dtype], **({"weak_type": True} if weak else {}))
 
 
 SPEC: Final = "jax.sharding.PartitionSpec"
