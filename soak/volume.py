@@ -41,7 +41,9 @@ def missing(*kinds: str) -> str | None:
     if kinds and not os.path.exists("/dev/loop-control"):
         return "needs loop devices"
     # Containers have the tools and may not use them.
-    tried = subprocess.run(["unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True, check=False)
+    tried = subprocess.run(
+        ["unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True, check=False
+    )
     return "may not mount" if tried.returncode else None
 
 
@@ -56,6 +58,16 @@ def tool(*command: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "PATH": PATH})
     if done.returncode:
         raise OSError(f"{' '.join(command)}: {done.stderr.strip()}")
+
+
+@contextlib.contextmanager
+def open_folder(path: Path) -> Iterator[int]:
+    """The descriptor of a folder."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 class Volume:
@@ -84,11 +96,8 @@ class Volume:
 
     def cut(self) -> None:
         """The power is gone. Every file of it must be closed before it is back."""
-        root = os.open(self.at, os.O_RDONLY | os.O_DIRECTORY)
-        try:
+        with open_folder(self.at) as root:
             fcntl.ioctl(root, SHUTDOWN, NO_FLUSH)
-        finally:
-            os.close(root)
 
     def back(self) -> None:
         """The power is back."""

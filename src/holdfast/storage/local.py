@@ -98,7 +98,9 @@ def _target(path: str, exclusive: bool) -> tuple[str, str]:
         # them.
         with contextlib.suppress(FileNotFoundError):
             os.stat(path)
-            return os.path.split(os.path.realpath(path, strict=True))  # or a link that cannot be read is taken for a file
+            return os.path.split(
+                os.path.realpath(path, strict=True)
+            )  # or a link that cannot be read is taken for a file
     return os.path.split(os.path.realpath(path))
 
 
