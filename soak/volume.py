@@ -38,8 +38,12 @@ def missing(*kinds: str) -> str | None:
     for tool in ["mount", "umount", *(MAKE[kind][0] for kind in kinds)]:
         if shutil.which(tool, path=PATH) is None:
             return f"needs {tool}"
-    if kinds and not os.path.exists("/dev/loop-control"):
+    if kinds and (not os.path.exists("/dev/loop-control") or _fails("losetup", "-f")):
         return "needs loop devices"
+    known = Path("/proc/filesystems").read_text(encoding="ascii").split()
+    for kind in kinds:
+        if kind not in known and _fails("modprobe", "-q", kind):
+            return f"this kernel has no {kind}"
     # Containers have the tools and may not use them.
     tried = subprocess.run(
         ["unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True, check=False

@@ -105,19 +105,19 @@ def test_a_folder_that_cannot_be_listed_after_the_save(
             raise OSError(errno.EIO, "Input/output error", path)
         return listdir(path)  # type: ignore[call-overload, no-any-return]
 
+    def save(step: int) -> None:
+        fill(tracked, step)
+        series.step(step)
+        series.wait()
+
     listdir, tracked = os.listdir, state()
     with Series(tmp_path, every_steps=1, keep_last=1, background=background) as series:
         series.track(**tracked).resume()
-        for step in range(3):
-            fill(tracked, step)
-            if step == 1:
-                monkeypatch.setattr(os, "listdir", broken)
-                with pytest.raises(OSError, match="is saved and whole, but none of the older checkpoints"):
-                    series.step(step)
-                    series.wait()
-                monkeypatch.undo()
-                assert steps_on_disk(tmp_path) == [0, 1]
-            else:
-                series.step(step)
-                series.wait()
+        save(0)
+        monkeypatch.setattr(os, "listdir", broken)
+        with pytest.raises(OSError, match="is saved and whole, but none of the older checkpoints"):
+            save(1)
+        monkeypatch.undo()
+        assert steps_on_disk(tmp_path) == [0, 1]
+        save(2)
     assert steps_on_disk(tmp_path) == [2]

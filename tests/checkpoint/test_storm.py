@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from runs import campaign, counted, python
+from runs import IN_PLACE, campaign, counted, python
 
 
 @pytest.mark.parametrize("way", ["background", "at-once", "overlap"])
@@ -21,16 +21,6 @@ def test_a_run_that_is_killed_goes_on(way: str) -> None:
     assert counts["kills"] == 80
     assert counts["acknowledged saves"] > 20  # the children did save
     assert counts["lost"] == counts["torn"] == counts["littered"] == 0
-
-
-IN_PLACE = """
-from holdfast.storage import local
-def publish(path, buffers, **options):
-    with open(path, "wb", buffering=0) as file:
-        for buffer in buffers:
-            file.write(buffer)
-local.publish = publish
-"""
 
 
 def test_the_storm_notices_a_save_that_writes_in_place() -> None:

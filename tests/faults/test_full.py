@@ -4,7 +4,7 @@ Strategy: it is the campaign ``full`` of ``soak/``, which says how it is done; h
 ways a part. Where nothing may be mounted, those are tried that need no rights.
 """
 
-from runs import campaign, counted
+from runs import IN_PLACE, campaign, counted
 from soak.full import VARIANTS
 
 EVERY = 260
@@ -23,16 +23,6 @@ def test_in_every_way() -> None:
     done = campaign("full", "--count", 25 * len(VARIANTS), "--seed", 7)
     assert done.returncode == 0, done.stdout + done.stderr
     assert counted(done.stdout)["full disks"] > 20 * len(VARIANTS)
-
-
-IN_PLACE = """
-from holdfast.storage import local
-def publish(path, buffers, *, complete, **options):
-    with open(path, "wb", buffering=0) as file:
-        for one in buffers:
-            file.write(one.data if isinstance(one, local.Watched) else one)
-local.publish = publish
-"""
 
 
 def test_a_save_that_writes_in_place_is_noticed() -> None:

@@ -6,7 +6,7 @@ all scenes, and then against saves that are not safe, each of which it has to no
 
 import pytest
 
-from runs import campaign, counted
+from runs import IN_PLACE, campaign, counted
 from soak import inject
 from soak.faults import VARIANTS
 
@@ -23,18 +23,7 @@ def test_every_call_fails() -> None:
 
 
 BUGS = {
-    "torn": """
-from holdfast.storage import local
-def publish(path, buffers, *, complete, **options):
-    with open(path, "wb", buffering=0) as file:
-        for one in [*buffers, None]:
-            if isinstance(one, local.Watched):
-                one.seen(memoryview(one.data))
-        complete()
-        for one in buffers:
-            file.write(one.data if isinstance(one, local.Watched) else one)
-local.publish = publish
-""",
+    "torn": IN_PLACE,
     "lost": """
 import contextlib
 from holdfast.storage.folder import Folder
