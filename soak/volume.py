@@ -45,10 +45,15 @@ def missing(*kinds: str) -> str | None:
         if kind not in known and _fails("modprobe", "-q", kind):
             return f"this kernel has no {kind}"
     # Containers have the tools and may not use them.
-    tried = subprocess.run(
-        ["unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True, check=False
-    )
-    return "may not mount" if tried.returncode else None
+    return "may not mount" if _fails("unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt") else None
+
+
+def _fails(*command: str) -> bool:
+    try:
+        tool(*command)
+    except OSError:
+        return True
+    return False
 
 
 def private_mounts() -> None:
