@@ -6,6 +6,11 @@
 
 campaign.py  what a campaign is: a module with ``run``; the table of all
 report.py    the figures, on the terminal and as a line of docs/trust.md
+cuts.py      the power fails while a process saves in a loop
+faults.py    each system call of a save fails
+full.py      a disk that is full at every 4 KiB of a save
+inject.py    how a system call is made to fail
+volume.py    file systems of our own: to be filled, and to be cut off
 damage.py    a good file, damaged in every way that one can count
 fuzz.py      bytes through the targets of the folder fuzz
 mutate.py    documents through them

@@ -20,12 +20,11 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from holdfast import load, save, verify
-from holdfast.checkpoint.folder import make_folder
 from holdfast.errors import HoldfastError
 from soak.campaign import Budget, Tally
 from soak.faults import around
 from soak.kills import BEGUN, MEMORY, SAVED, TOLD, Storm, Variant, arrays, fill_arrays, numbers
-from soak.volume import SIZES, Volume, missing, private_mounts
+from soak.volume import SIZES, Volume, missing, open_folder, private_mounts
 
 AT_ONCE: Final[Variant] = (arrays, fill_arrays, {"background": False})
 NAME: Final = "m.bson"
@@ -55,7 +54,9 @@ class File(Run):
 
     def __init__(self, *rest: Any) -> None:
         super().__init__(*rest)
-        make_folder(str(self.folder))
+        self.folder.mkdir()
+        with open_folder(self.volume.at) as root:
+            os.fsync(root)  # by itself: what is tried may forget to
 
     def kill(self) -> None:
         told = self.life()

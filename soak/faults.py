@@ -41,7 +41,10 @@ SAYS: Final = {"what was there before is unchanged": OLD, "is saved and whole": 
 class Scene(Protocol):
     """What is saved, and how it is looked at."""
 
-    direct: bool
+    @property
+    def direct(self) -> bool:
+        """Whether it goes around the page cache."""
+        ...
 
     def begin(self, folder: Path) -> None:
         """Put the old state into an empty folder."""
@@ -66,9 +69,10 @@ class File:
     old: bool = True
     link: bool = False
     direct: bool = False
+    size: int = 500  # numbers in each of two arrays
 
     def values(self, number: int) -> dict[str, np.ndarray]:
-        return {f"w{index}": np.full(65536 if self.direct else 500, float(number)) for index in range(2)}
+        return {f"w{index}": np.full(self.size, float(number)) for index in range(2)}
 
     def path(self, folder: Path) -> Path:
         return folder / ("link" if self.link else "m.bson")
@@ -102,9 +106,10 @@ class Step:
 
     background: bool
     direct: bool = False
+    size: int = 500
 
     def series(self, folder: Path, **wishes: Any) -> tuple[Series, np.ndarray]:
-        weights = np.full(500, 0.0)
+        weights = np.full(self.size, 0.0)
         series = Series(folder, name="run", every_steps=1, keep_last=2, **wishes)
         series.track(weights=weights).resume()
         return series, weights
@@ -148,7 +153,7 @@ VARIANTS: Final[Mapping[str, Scene]] = {
     "new": File(old=False),
     "old": File(),
     "link": File(link=True),
-    "direct": File(direct=True),
+    "direct": File(direct=True, size=65536),
     "step": Step(background=False),
     "background": Step(background=True),
 }

@@ -191,11 +191,12 @@ def calls(log: Sequence[str]) -> list[tuple[str, int]]:
     found: dict[tuple[str, int], None] = {}
     marks = 0
     for match in filter(None, map(CALL.match, log)):
-        counts[match.groups()] += 1
-        if match[2] == MARK:
+        thread, name = match.groups()
+        counts[thread, name] += 1
+        if name == MARK:
             marks += 1
         elif marks == 1:
-            found[match[2], counts[match.groups()]] = None
+            found[name, counts[thread, name]] = None
     return list(found)
 
 

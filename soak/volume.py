@@ -38,13 +38,22 @@ def missing(*kinds: str) -> str | None:
     for tool in ["mount", "umount", *(MAKE[kind][0] for kind in kinds)]:
         if shutil.which(tool, path=PATH) is None:
             return f"needs {tool}"
-    if kinds and not os.path.exists("/dev/loop-control"):
+    if kinds and (not os.path.exists("/dev/loop-control") or _fails("losetup", "-f")):
         return "needs loop devices"
+    known = Path("/proc/filesystems").read_text(encoding="ascii").split()
+    for kind in kinds:
+        if kind not in known and _fails("modprobe", "-q", kind):
+            return f"this kernel has no {kind}"
     # Containers have the tools and may not use them.
-    tried = subprocess.run(
-        ["unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True, check=False
-    )
-    return "may not mount" if tried.returncode else None
+    return "may not mount" if _fails("unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt") else None
+
+
+def _fails(*command: str) -> bool:
+    try:
+        tool(*command)
+    except OSError:
+        return True
+    return False
 
 
 def private_mounts() -> None:
@@ -58,6 +67,16 @@ def tool(*command: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "PATH": PATH})
     if done.returncode:
         raise OSError(f"{' '.join(command)}: {done.stderr.strip()}")
+
+
+@contextlib.contextmanager
+def open_folder(path: Path) -> Iterator[int]:
+    """The descriptor of a folder."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 class Volume:
@@ -86,11 +105,8 @@ class Volume:
 
     def cut(self) -> None:
         """The power is gone. Every file of it must be closed before it is back."""
-        root = os.open(self.at, os.O_RDONLY | os.O_DIRECTORY)
-        try:
+        with open_folder(self.at) as root:
             fcntl.ioctl(root, SHUTDOWN, NO_FLUSH)
-        finally:
-            os.close(root)
 
     def back(self) -> None:
         """The power is back."""

@@ -1,6 +1,7 @@
 """Small runs for the tests of checkpoints: a state whose every array is filled with the number of its step."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,7 @@ import numpy as np
 import holdfast
 from holdfast import load
 from holdfast.checkpoint import Series
+from reference import ROOT
 
 SOURCE = Path(holdfast.__file__).parents[1]
 HERE = Path(__file__).parent
@@ -66,19 +68,51 @@ def python(
 
 def environment() -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
-    return {**kept, "PYTHONPATH": os.pathsep.join([str(SOURCE), str(HERE)])}
+    return {**kept, "PYTHONPATH": os.pathsep.join([str(SOURCE), str(HERE), str(ROOT)])}
 
 
 @contextmanager
 def started(script: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
-    """The same, while it runs; its output is a pipe."""
+    """The same, while it runs; its input and output are pipes."""
     command = [sys.executable, "-c", script, *map(str, arguments)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=environment())
     with process:
         try:
             yield process
         finally:
             process.kill()
+
+
+def campaign(name: str, *options: object, before: str = "") -> subprocess.CompletedProcess[str]:
+    """Run a campaign of ``soak/`` in a process of its own; the lines ``before`` are run there first."""
+    lines = ["import runpy, sys", before, f"sys.argv = ['soak', {name!r}, *sys.argv[1:]]"]
+    script = "\n".join([*lines, "runpy.run_module('soak', run_name='__main__')"])
+    return python(script, *options, timeout=300)
+
+
+IN_PLACE = """
+from holdfast.storage import local
+def publish(path, buffers, *, complete=lambda: None, **options):
+    for one in buffers:
+        if isinstance(one, local.Watched):
+            one.seen(memoryview(one.data))
+    complete()
+    with open(path, "wb", buffering=0) as file:
+        for one in buffers:
+            file.write(one.data if isinstance(one, local.Watched) else one)
+local.publish = publish
+"""
+"""Lines that make ``save`` write over the old file, which is not safe: for campaigns to notice."""
+
+
+def counted(told: str) -> dict[str, int]:
+    """What a campaign says that it has seen.
+
+    >>> counted("1,000 kills, 2 saves; wrong: 0 lost; 5 s")["kills"]
+    1000
+    """
+    return {what: int(count.replace(",", "")) for count, what in re.findall(r"([\d,]+) ([a-z ]+)", told)}
 
 
 def damage(path: Path) -> None:

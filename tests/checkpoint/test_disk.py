@@ -1,5 +1,7 @@
 """A disk that is full in the middle of a run: the error is raised, what is there stays whole, the next save works."""
 
+import errno
+import os
 import resource
 import shutil
 import signal
@@ -90,3 +92,32 @@ def test_a_small_disk(tmp_path: Path, background: bool) -> None:
         pytest.skip("needs mount namespaces")
     done = python(TINY, tmp_path, background, before=unshare)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("background", [True, False])
+def test_a_folder_that_cannot_be_listed_after_the_save(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, background: bool
+) -> None:
+    """The error says that the checkpoint is there: it is retention that failed, and that comes again."""
+
+    def broken(path: object) -> list[str]:
+        if path == str(tmp_path):  # storage lists open folders, by their descriptors
+            raise OSError(errno.EIO, "Input/output error", path)
+        return listdir(path)  # type: ignore[call-overload, no-any-return]
+
+    def save(step: int) -> None:
+        fill(tracked, step)
+        series.step(step)
+        series.wait()
+
+    listdir, tracked = os.listdir, state()
+    with Series(tmp_path, every_steps=1, keep_last=1, background=background) as series:
+        series.track(**tracked).resume()
+        save(0)
+        monkeypatch.setattr(os, "listdir", broken)
+        with pytest.raises(OSError, match="is saved and whole, but none of the older checkpoints"):
+            save(1)
+        monkeypatch.undo()
+        assert steps_on_disk(tmp_path) == [0, 1]
+        save(2)
+    assert steps_on_disk(tmp_path) == [2]

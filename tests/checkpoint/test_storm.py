@@ -6,50 +6,25 @@ each way of saving, and once against a way of saving that is not safe, which it 
 
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from reference import ROOT
-from runs import environment, python
-
-
-def storm(*options: object, before: str = "") -> subprocess.CompletedProcess[str]:
-    """Run the campaign in a process of its own; ``before`` is run there first."""
-    lines = ["import runpy, sys", before, "sys.argv = ['soak', 'kills', *sys.argv[1:]]"]
-    script = "\n".join([*lines, "runpy.run_module('soak', run_name='__main__')"])
-    command = [sys.executable, "-c", script, *map(str, options)]
-    where = {**environment(), "PYTHONPATH": f"{environment()['PYTHONPATH']}:{ROOT}"}
-    return subprocess.run(command, capture_output=True, text=True, env=where, timeout=300, check=False)
+from runs import IN_PLACE, campaign, counted, python
 
 
 @pytest.mark.parametrize("way", ["background", "at-once", "overlap"])
 def test_a_run_that_is_killed_goes_on(way: str) -> None:
-    done = storm("--count", 80, "--only", way, "--seed", 7)
+    done = campaign("kills", "--count", 80, "--only", way, "--seed", 7)
     assert done.returncode == 0, done.stdout + done.stderr
-    counts = {what: int(count) for count, what in re.findall(r"(\d+) ([a-z ]+)", done.stdout)}
+    counts = counted(done.stdout)
     assert counts["kills"] == 80
     assert counts["acknowledged saves"] > 20  # the children did save
     assert counts["lost"] == counts["torn"] == counts["littered"] == 0
 
 
-IN_PLACE = """
-from holdfast.storage import local
-from holdfast.storage.way import flat, shown
-def publish(path, buffers, complete=lambda: None, **options):
-    views = shown(flat(buffers))
-    complete()
-    with open(path, "wb", buffering=0) as file:
-        for view, _ in views:
-            file.write(view)
-local.publish = publish
-"""
-
-
 def test_the_storm_notices_a_save_that_writes_in_place() -> None:
-    done = storm("--count", 300, "--only", "at-once", before=IN_PLACE)
+    done = campaign("kills", "--count", 300, "--only", "at-once", before=IN_PLACE)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "1 torn" in done.stdout
     left = re.search(r"the folder is (.*)", done.stderr)

@@ -220,6 +220,23 @@ def test_folder_that_cannot_be_synced(tmp_path: Path, monkeypatch: pytest.Monkey
     assert path.read_bytes() == WHOLE
 
 
+def test_link_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not taken for the file itself: what is wrong is the disk, and that is said."""
+    link = old_file_through_a_link(tmp_path)
+    readlink = os.readlink
+
+    def broken(path: str, **options: Any) -> str:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "readlink", broken)
+    with pytest.raises(OSError, match="what was there before is unchanged") as caught:
+        publish(link, NEW)
+    assert caught.value.errno == errno.EIO
+    monkeypatch.setattr(os, "readlink", readlink)
+    assert link.is_symlink()
+    assert link.read_bytes() == OLD
+
+
 # Writes that fall short
 
 

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import holdfast
 from holdfast.storage import system, write
 from holdfast.storage import way as ways
 from holdfast.storage.local import Watched, publish
@@ -171,6 +172,15 @@ def test_any_file_system(folder: Path) -> None:
     buffers = [memory(50 * GRAIN + 7, 64, seed) for seed in range(6)]
     publish(folder / "m", buffers)
     assert (folder / "m").read_bytes() == b"".join(buffers)
+
+
+@pytest.mark.usefixtures("short")
+def test_checksums_in_a_long_frame(tmp_path: Path) -> None:
+    """What stands before an array ends with its checksum, which is known when the array is written, and not before."""
+    path, long = tmp_path / "m.bson", 1 << 20
+    holdfast.save(path, notes=["note"] * 20_000, a=np.arange(long), more=["note"] * 20_000, b=np.arange(long))
+    holdfast.verify(path)
+    assert (holdfast.load(path, "b") == np.arange(long)).all()
 
 
 def test_real_sizes(tmp_path: Path) -> None:
