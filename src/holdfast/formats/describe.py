@@ -19,8 +19,8 @@ from holdfast.formats.flux_fields import FIELDS, TURNED
 from holdfast.formats.nodes import MAX_TEXT, PLAIN, Nodes
 from holdfast.julia.types import BITS
 from holdfast.julia.values import Struct
+from holdfast.vocab.dtypes import dtype_from
 from holdfast.vocab.instances import ATTRIBUTES
-from holdfast.vocab.numpy import dtype_from
 from holdfast.wire.values import Blob, Document, Int32, Opaque
 
 MAX_LISTED: Final = 100

@@ -26,7 +26,7 @@ from holdfast.formats.file import File, Path, in_file, steady
 from holdfast.formats.leaves import ADVICE, Held, Keep, Leaf, Note, as_it_is, document_of, is_flat, leaves, memory_of
 from holdfast.formats.seals import DIGITS, STALE, is_sum, resembles, sum_of, text_of
 from holdfast.storage import local
-from holdfast.vocab.numpy import CARRIERS, NAMED
+from holdfast.vocab.dtypes import CARRIERS, NAMED
 from holdfast.wire.checksum import checksum
 from holdfast.wire.plan import ALIGNMENT
 from holdfast.wire.values import Document

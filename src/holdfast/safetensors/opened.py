@@ -19,7 +19,7 @@ from holdfast.formats.choose import open_file
 from holdfast.formats.leaves import is_array
 from holdfast.formats.safetensors import CODES, METADATA
 from holdfast.vocab import vocabulary
-from holdfast.vocab.numpy import CARRIERS
+from holdfast.vocab.dtypes import CARRIERS
 
 FRAMEWORKS: Final[Mapping[str, str]] = {
     "pt": "torch",
