@@ -14,7 +14,7 @@ from holdfast import load, save
 from holdfast.cli import main
 from holdfast.cli.contents import look_into
 from holdfast.cli.differences import differences
-from holdfast.formats.change import Change
+from holdfast.formats.document.change import Change
 from reference import ROOT
 
 Run = Callable[..., int]

@@ -20,11 +20,22 @@ import numpy as np
 from holdfast.codec.lower import lower
 from holdfast.codec.rule import Vocabulary
 from holdfast.errors import FormatError, UnsupportedError
-from holdfast.formats.archive import Bytes
-from holdfast.formats.arrays import plain
+from holdfast.formats.document.arrays import plain
+from holdfast.formats.document.leaves import (
+    ADVICE,
+    Held,
+    Keep,
+    Leaf,
+    Note,
+    as_it_is,
+    document_of,
+    is_flat,
+    leaves,
+    memory_of,
+)
 from holdfast.formats.file import File, Path, in_file, steady
-from holdfast.formats.leaves import ADVICE, Held, Keep, Leaf, Note, as_it_is, document_of, is_flat, leaves, memory_of
-from holdfast.formats.seals import DIGITS, STALE, is_sum, resembles, sum_of, text_of
+from holdfast.formats.foreign.archive import Bytes
+from holdfast.formats.foreign.seals import DIGITS, STALE, is_sum, resembles, sum_of, text_of
 from holdfast.storage import local
 from holdfast.vocab.dtypes import CARRIERS, NAMED
 from holdfast.wire.checksum import checksum

@@ -17,11 +17,11 @@ from typing import Any, Final
 
 from holdfast.codec.lower import lower
 from holdfast.errors import FormatError, LimitError, UnsupportedError
-from holdfast.formats.archive import Bytes, Member, directory
-from holdfast.formats.arrays import plain
 from holdfast.formats.bson import RESERVED
+from holdfast.formats.document.arrays import plain
 from holdfast.formats.file import ROOT, File, Path, in_file, steady, unchecked
-from holdfast.formats.pickles import storages
+from holdfast.formats.foreign.archive import Bytes, Member, directory
+from holdfast.formats.foreign.pickles import storages
 from holdfast.storage import local
 from holdfast.vocab import vocabulary
 from holdfast.wire.checksum import THREADS

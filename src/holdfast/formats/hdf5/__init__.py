@@ -13,9 +13,9 @@ attributes.py  plain attributes
 from os import fspath
 
 from holdfast.errors import ChecksumError, FormatError, HoldfastError, MissingError
+from holdfast.formats.document.ondemand import OnDemand
 from holdfast.formats.file import File, Path, in_file, steady, unchecked
 from holdfast.formats.hdf5 import superblock
-from holdfast.formats.ondemand import OnDemand
 from holdfast.storage import local
 
 __all__ = ["open_file"]

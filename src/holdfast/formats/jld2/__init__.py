@@ -17,9 +17,9 @@ values.py     objects -> documents
 """
 
 from holdfast.errors import ChecksumError, FormatError
+from holdfast.formats.document.ondemand import OnDemand
 from holdfast.formats.file import File, Path, in_file
 from holdfast.formats.jld2.values import Values
-from holdfast.formats.ondemand import OnDemand
 from holdfast.storage import local
 
 __all__ = ["open_file"]

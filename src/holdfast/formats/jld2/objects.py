@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from holdfast.errors import ChecksumError, FormatError, LimitError
-from holdfast.formats.filters import Filter
+from holdfast.formats.foreign.filters import Filter
 from holdfast.formats.jld2.cursor import UNDEFINED, Cursor
 from holdfast.formats.jld2.datatypes import Datatype, read_datatype, read_shared
 from holdfast.formats.jld2.lookup3 import lookup3

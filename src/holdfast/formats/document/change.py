@@ -12,8 +12,8 @@ import numpy as np
 
 from holdfast.codec.lift import backrefs_of, resolve
 from holdfast.errors import FormatError, UnsupportedError
-from holdfast.formats.arrays import NdArray, array_document, array_of, blobs_of, plain
-from holdfast.formats.leaves import is_array, items_of
+from holdfast.formats.document.arrays import NdArray, array_document, array_of, blobs_of, plain
+from holdfast.formats.document.leaves import is_array, items_of
 from holdfast.vocab.dtypes import NAMED
 from holdfast.vocab.numpy import array_fields
 from holdfast.wire.values import MAX_BLOB, Blob, Document
