@@ -24,9 +24,6 @@ from holdfast.storage import local
 
 __all__ = ["open_file"]
 
-RESERVED = "_backrefs"
-"""A name that documents need for themselves."""
-
 
 def open_file(path: Path, *, mmap: bool = True) -> File:
     """Map or read ``path`` and find its names; no value is read yet.
@@ -37,8 +34,6 @@ def open_file(path: Path, *, mmap: bool = True) -> File:
     try:
         values = Values(memoryview(source.data))
         names = values.names()
-        if RESERVED in names:
-            raise FormatError(f"a value cannot be called {RESERVED!r}")
     except FormatError as error:
         raise in_file(error, source.path) from None
     except ChecksumError as error:
