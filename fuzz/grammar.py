@@ -14,7 +14,7 @@ from typing import Any, Final
 from holdfast.codec.rule import Vocabulary
 from holdfast.julia.types import BITS
 from holdfast.vocab import FRAMEWORKS, vocabulary
-from holdfast.vocab.numpy import NAMED
+from holdfast.vocab.dtypes import NAMED
 from holdfast.wire.values import Blob, Int32, Opaque, RawText
 
 Document = dict[str, Any]
@@ -105,7 +105,8 @@ def known() -> tuple[list[str], list[str], list[str]]:
         whole.named("struct", f"{root}.Warm")
     found: dict[str, list[str]] = {"tag": [], "struct": [], "python": []}
     for kind, name in sorted(whole._by_name):
-        found[kind].append(name)
+        if kind in found:
+            found[kind].append(name)
     return found["tag"], found["struct"], found["python"]
 
 

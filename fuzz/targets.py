@@ -20,7 +20,7 @@ from fuzz import grammar, seeds
 from holdfast.codec.rule import Options
 from holdfast.errors import FormatError, HoldfastError
 from holdfast.formats import bson
-from holdfast.formats.inspect import inspect_file
+from holdfast.formats.look.inspect import inspect_file
 from holdfast.storage.system import fresh_memory
 from holdfast.vocab import FRAMEWORKS, vocabulary
 from holdfast.wire.checksum import seal

@@ -15,7 +15,7 @@ from attacks.case import give as give_case
 
 MAGIC = "formats/choose.py: the file's own bytes choose its reader, and no other is tried"
 TORCH = "formats/torch.py: torch's own unpickler that calls nothing, and no other"
-ZIP = "formats/archive.py: both halves of a zip agree, members stand in order, nothing follows"
+ZIP = "formats/foreign/archive.py: both halves of a zip agree, members stand in order, nothing follows"
 HEADER = "formats/npy.py: shape and dtype say exactly as many bytes as there are"
 
 give: Any = partial(give_case, module=__name__)
@@ -279,7 +279,7 @@ case(
     "npz_bomb",
     "a gigabyte of nothing in a megabyte",
     REFUSED,
-    "formats/archive.py: no more than an honest archive holds",
+    "formats/foreign/archive.py: no more than an honest archive holds",
 )(lambda: bomb())
 bad(
     "npz_size_2_60",

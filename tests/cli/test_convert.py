@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ from holdfast import load, save
 from holdfast.cli import main
 from holdfast.cli.contents import look_into
 from holdfast.cli.differences import differences
-from holdfast.formats.change import Change
+from holdfast.errors import UnsupportedError
+from holdfast.formats.document.change import Change, as_bson
 from reference import ROOT
 
 Run = Callable[..., int]
@@ -247,3 +249,53 @@ def test_a_change_leaves_the_document_as_it_was() -> None:
     change = Change(document)
     change.rename({"a": "b"})
     assert (document, change.finished()) == ({"a": {"x": 1}, "_backrefs": []}, {"b": {"x": 1}})
+
+
+JLD2 = ROOT / "tests" / "vectors" / "jld2"
+
+
+def test_layers_that_jld2_has_in_part_are_refused(run: Run, tmp_path: Path) -> None:
+    """JLD2 0.4.15 leaves out a Dense's activation, which has no data; BSON.jl would take the fields by their places."""
+    path = tmp_path / "m.bson"
+    assert run("convert", JLD2 / "models.jld2", path) != 0
+    assert "a Flux.Dense of which the file has the fields weight, bias alone" in run.err
+    assert 'save("new.bson", load("old.jld2"))' in run.err
+    assert not path.exists()
+    save(path, load(JLD2 / "models.jld2"))  # what it says to do
+    assert fields_of("Dense", look_into(str(path)).file.document) == {3}
+
+
+def fields_of(struct: str, document: Any) -> set[int]:
+    """How many fields the structs of this name have."""
+    found, stack = set(), [document]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, dict) and node.get("tag") == "struct" and isinstance(node["type"], dict):
+            found |= {len(node["data"])} if node["type"].get("name", [""])[-1] == struct else set()
+        stack += node.values() if isinstance(node, dict) else node if isinstance(node, list) else []
+    return found
+
+
+@pytest.mark.parametrize(
+    ("struct", "names", "params", "whole"),
+    [
+        ("Chain", [], 1, False),
+        ("Dense", ["weight", "bias", "σ"], 3, True),
+        ("Conv", ["weight", "bias", "stride", "pad", "dilation", "groups"], 5, False),
+        ("Conv", ["σ", "weight", "bias", "stride", "pad", "dilation"], 5, True),
+        ("BatchNorm", ["β", "γ", "μ", "σ²", "ϵ", "momentum", "active"], 4, False),
+        ("Unknown", ["a"], 3, True),
+    ],
+)
+def test_whether_a_struct_is_whole(struct: str, names: list[str], params: int, whole: bool) -> None:
+    type_ = {"tag": "datatype", "name": ["Flux", struct], "params": [0] * params}
+    document = {"x": {"tag": "struct", "type": type_, "data": [0] * len(names), "names": names}}
+    if whole:
+        assert as_bson(document) is document
+    else:
+        with pytest.raises(UnsupportedError, match=f"a Flux.{struct} of which"):
+            as_bson(document)
+
+
+def test_whole_structs_of_jld2_go_to_bson(run: Run, tmp_path: Path) -> None:
+    assert run("convert", JLD2 / "alone.jld2", tmp_path / "a.bson") == 0

@@ -23,9 +23,9 @@ from holdfast.codec.lower import lower
 from holdfast.codec.rule import Options, Rule
 from holdfast.errors import HoldfastError
 from holdfast.formats import bson
-from holdfast.formats.entry import Entry
-from holdfast.formats.inspect import inspect_file
-from holdfast.formats.nodes import MAX_TEXT
+from holdfast.formats.look.entry import Entry
+from holdfast.formats.look.inspect import inspect_file
+from holdfast.formats.look.nodes import MAX_TEXT
 from holdfast.vocab import vocabulary
 from holdfast.wire.checksum import seal
 from holdfast.wire.plan import plan_document

@@ -18,8 +18,8 @@ from hypothesis.extra import numpy as hnp
 from holdfast.codec.rule import Options
 from holdfast.errors import FormatError
 from holdfast.formats import bson
-from holdfast.formats.entry import MAX_LINES, Entry
-from holdfast.formats.inspect import MAX_PATHS, inspect_file
+from holdfast.formats.look.entry import MAX_LINES, Entry
+from holdfast.formats.look.inspect import MAX_PATHS, inspect_file
 from holdfast.vocab import vocabulary
 from holdfast.wire.plan import plan_document
 from holdfast.wire.read import read_document
@@ -320,7 +320,7 @@ def test_torch_is_not_imported(tmp_path):
     path = tmp_path / "m.bson"
     bson.write(path, {"x": torch_model()}, vocabulary())
     code = (
-        "import sys; from holdfast.formats import bson; from holdfast.formats.inspect import inspect_file;"
+        "import sys; from holdfast.formats import bson; from holdfast.formats.look.inspect import inspect_file;"
         f"tree = inspect_file(bson.open_file({str(path)!r}));"
         "print(tree.find(\"x['model'][0]\").type, 'torch' in sys.modules)"
     )

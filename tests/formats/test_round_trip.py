@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from holdfast import UnsupportedError, inspect, load, restore, save, verify
 from holdfast.formats.safetensors import CODES
-from holdfast.vocab.numpy import NAMED
+from holdfast.vocab.dtypes import NAMED
 from holdfast.vocab.torch.tensors import NAMES
 from reference import ROOT
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from holdfast.errors import FormatError, UnsupportedError
-from holdfast.vocab.numpy import NAMED
+from holdfast.vocab.dtypes import NAMED
 from through_memory import again, lifted, saved
 
 OTHERS = [">f8", ">i2", "S3", "U5", "V7", [("x", "f4"), ("n", "i8", (2,))], "?"]

@@ -21,8 +21,8 @@ from holdfast.checkpoint.snapshot import take
 from holdfast.checkpoint.staging import Staging
 from holdfast.codec.lower import lower
 from holdfast.vocab import vocabulary
+from holdfast.vocab.dtypes import LOWER_NAMES
 from holdfast.vocab.jax import arrays, devices, functions
-from holdfast.vocab.numpy import LOWER_NAMES
 from holdfast.wire.values import Alike
 from reference import ROOT
 from through_memory import again, lifted, loaded, saved, written

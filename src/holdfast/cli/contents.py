@@ -9,12 +9,12 @@ from typing import Any, Final
 
 from holdfast.codec.lift import backrefs_of, resolve
 from holdfast.errors import ChecksumError
-from holdfast.formats.arrays import NdArray, array_of, blobs_of
 from holdfast.formats.choose import open_file
-from holdfast.formats.describe import Describer
-from holdfast.formats.entry import Entry
+from holdfast.formats.document.arrays import NdArray, array_of, blobs_of
 from holdfast.formats.file import File
-from holdfast.formats.inspect import inspect_file, names_only
+from holdfast.formats.look.describe import Describer
+from holdfast.formats.look.entry import Entry
+from holdfast.formats.look.inspect import inspect_file, names_only
 from holdfast.wire.values import Blob
 
 BATCH: Final = 128 << 20

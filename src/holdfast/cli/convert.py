@@ -17,12 +17,12 @@ from holdfast.cli.contents import Contents, damaged, look_into
 from holdfast.cli.look import FILE, found
 from holdfast.cli.screen import complain, progress, say
 from holdfast.errors import ChecksumError, UnsupportedError
-from holdfast.formats.arrays import NdArray
-from holdfast.formats.change import Change, blobs_in, part_of
 from holdfast.formats.choose import format_for, module_of
-from holdfast.formats.entry import size_text
+from holdfast.formats.document.arrays import NdArray
+from holdfast.formats.document.change import Change, blobs_in, part_of
+from holdfast.formats.document.scratch import Scratch
 from holdfast.formats.file import ROOT
-from holdfast.formats.scratch import Scratch
+from holdfast.formats.look.entry import size_text
 from holdfast.wire.values import Blob
 
 WITH_METADATA: Final = (".safetensors",)

@@ -56,11 +56,12 @@ def rule_of(node: Any, vocabulary: Vocabulary, backrefs: list[Any]) -> tuple[Rul
         return vocabulary.named("tag", "list"), "list"
     tag = node.get("tag")
     if tag == "python":
-        return _python_rule(node.get("type"), vocabulary)
+        rule, name = _python_rule(node.get("type"), vocabulary)
+        return (rule or vocabulary.named("tag", "absent") if vocabulary.is_absent(name) else rule), name
     if isinstance(tag, str):
         if "python" in node:
             rule, name = _python_rule(node["python"], vocabulary)
-            if not vocabulary.is_absent(name):
+            if rule is not None or not vocabulary.is_absent(name):
                 return rule, name
         if tag == "struct" and "type" in node:
             return _struct_rule(node, vocabulary, backrefs)
@@ -75,7 +76,7 @@ def _python_rule(name: Any, vocabulary: Vocabulary) -> tuple[Rule | None, str]:
         raise FormatError(f"a Python type is named by {type(name).__name__}, not by a text")
     rule = vocabulary.named("python", name)
     if rule is None and vocabulary.is_absent(name):
-        rule = vocabulary.named("tag", "absent")
+        rule = vocabulary.named("absent", name)
     return rule, name
 
 

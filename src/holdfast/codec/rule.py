@@ -52,8 +52,9 @@ class Options:
     after: list[Callable[[dict[str, Any]], None]] = field(default_factory=list)
 
 
-Kind: TypeAlias = Literal["tag", "struct", "python"]
-"""What a document goes by: a tag of BSON.jl's, the type of a Julia struct, or Python's own name."""
+Kind: TypeAlias = Literal["tag", "struct", "python", "absent"]
+"""What a document goes by: a tag of BSON.jl's, the type of a Julia struct, or Python's own name; and Python's name where
+its framework is not installed."""
 
 Filling: TypeAlias = Generator[Any, Any, None]
 

@@ -134,23 +134,29 @@ def in_file(error: FormatError, path: str) -> HoldfastError:
 TRIES: Final = 5
 
 
-def steady(path: Path, opening: Callable[[], Opened]) -> Opened:
+def steady(path: Path, opening: Callable[[str], Opened]) -> Opened:
     """What ``opening`` gives, which opens ``path`` more than once, all of it from one and the same file.
 
     A save replaces a file at any moment. Where a library opens it beside us, two files could be mixed into one that
-    nobody wrote; then both are opened again. Raises FormatError where that goes on and on, or ``opening`` itself fails.
+    nobody wrote; then both are opened again. Raises FormatError, with the path, where that goes on and on, or
+    ``opening`` itself fails.
     """
+    name = fspath(path)
     for _ in range(TRIES):
         before = _identity(path)
         try:
-            opened = opening()
+            opened = opening(name)
+        except FormatError as error:
+            if _identity(path) == before:
+                raise in_file(error, name) from error.__cause__
+            continue
         except (HoldfastError, OSError):
             if _identity(path) == before:
                 raise
             continue
         if _identity(path) == before:
             return opened
-    raise FormatError(f"{fspath(path)}: the file is replaced faster than it can be opened; try again")
+    raise FormatError(f"{name}: the file is replaced faster than it can be opened; try again")
 
 
 def _identity(path: Path) -> tuple[int, ...]:

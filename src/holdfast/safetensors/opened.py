@@ -14,12 +14,12 @@ import numpy as np
 from holdfast.codec.lift import backrefs_of, resolve
 from holdfast.codec.rule import Options
 from holdfast.errors import FormatError, MissingError, UnsupportedError
-from holdfast.formats.arrays import NdArray, array_of
 from holdfast.formats.choose import open_file
-from holdfast.formats.leaves import is_array
+from holdfast.formats.document.arrays import NdArray, array_of
+from holdfast.formats.document.leaves import is_array
 from holdfast.formats.safetensors import CODES, METADATA
 from holdfast.vocab import vocabulary
-from holdfast.vocab.numpy import CARRIERS
+from holdfast.vocab.dtypes import CARRIERS
 
 FRAMEWORKS: Final[Mapping[str, str]] = {
     "pt": "torch",

@@ -3,8 +3,8 @@
 julia.py    BSON.jl's tags and the structs of Julia's Base
 python.py   Python's own values
 classes.py  users' classes
-numpy.py    arrays and scalars
-dtypes.py   NumPy's dtypes as values
+numpy.py    arrays and scalars; dtypes.py: their dtypes, which are values too
+absent.py   tensors where torch is not installed
 randoms.py  NumPy's random generators
 torch.py    tensors, modules, optimisers (imported when first met)
 flux.py     Flux's structs as the modules of ``holdfast.flux`` (likewise)
@@ -20,7 +20,7 @@ from importlib.util import find_spec
 from typing import Any, Final
 
 from holdfast.codec.rule import Vocabulary
-from holdfast.vocab import classes, dtypes, hosted, instances, julia, numpy, python, randoms
+from holdfast.vocab import absent, classes, dtypes, hosted, instances, julia, numpy, python, randoms
 
 
 def _torch() -> Vocabulary | None:
@@ -84,7 +84,7 @@ FRAMEWORKS: Final[dict[str, Callable[[], Vocabulary | None]]] = {
 @cache
 def standing() -> Vocabulary:
     """The rules that hold for every file; frameworks join when they are first met."""
-    rules = [*julia.RULES, *python.RULES, *numpy.RULES, *dtypes.RULES, *randoms.RULES]
+    rules = [*julia.RULES, *python.RULES, *numpy.RULES, *dtypes.RULES, *absent.RULES, *randoms.RULES]
     return Vocabulary(rules, class_rules=[classes.class_rule], frameworks=FRAMEWORKS)
 
 

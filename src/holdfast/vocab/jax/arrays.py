@@ -16,8 +16,9 @@ import numpy as np
 
 from holdfast.codec.rule import Fields, Make, Options, Rule
 from holdfast.errors import FormatError, UnsupportedError
+from holdfast.vocab.dtypes import LOWER_NAMES
 from holdfast.vocab.jax.devices import modes_for, put_for, warn_of_width
-from holdfast.vocab.numpy import LOWER_NAMES, NdArray, array_fields, lift_ndarray
+from holdfast.vocab.numpy import NdArray, array_fields, lift_ndarray
 from holdfast.wire.values import MAX_BLOB, Alike, Blob
 
 NAME: Final = "jax.Array"

@@ -15,8 +15,8 @@ from holdfast.codec.rule import Fields, Items, Rule
 from holdfast.errors import FormatError, UnsupportedError
 from holdfast.vocab.class_rules import member_rule
 from holdfast.vocab.classes import renamed
+from holdfast.vocab.dtypes import LOWER_NAMES, NAMED
 from holdfast.vocab.keys import shown
-from holdfast.vocab.numpy import LOWER_NAMES, NAMED
 
 SHAPE: Final = "jax.ShapeDtypeStruct"
 

@@ -13,7 +13,7 @@ from typing import Final, Self
 
 import numpy as np
 
-from holdfast.formats.arrays import NdArray
+from holdfast.formats.document.arrays import NdArray
 from holdfast.formats.file import Path
 from holdfast.wire.plan import ALIGNMENT
 

@@ -11,10 +11,11 @@ from typing import Any, Final
 
 from holdfast.codec.lift import backrefs_of
 from holdfast.codec.rule import Vocabulary
-from holdfast.formats.arrays import names_only
-from holdfast.formats.describe import Describer, Seen
-from holdfast.formats.entry import Entry
+from holdfast.formats.document.arrays import names_only
 from holdfast.formats.file import File
+from holdfast.formats.look.describe import Describer
+from holdfast.formats.look.entry import Entry
+from holdfast.formats.look.seen import Seen
 
 __all__ = ["Entry", "inspect_file", "names_only"]
 

@@ -10,11 +10,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from holdfast.codec.lift import backrefs_of, resolve
+from holdfast.codec.lift import backrefs_of, resolve, type_name
 from holdfast.errors import FormatError, UnsupportedError
-from holdfast.formats.arrays import NdArray, array_document, array_of, blobs_of, plain
-from holdfast.formats.leaves import is_array, items_of
-from holdfast.vocab.numpy import NAMED, array_fields
+from holdfast.formats.document.arrays import NdArray, array_document, array_of, blobs_of, plain
+from holdfast.formats.document.leaves import is_array, items_of
+from holdfast.formats.look.flux_fields import FIELDS
+from holdfast.vocab.dtypes import NAMED
+from holdfast.vocab.numpy import array_fields
 from holdfast.wire.values import MAX_BLOB, Blob, Document
 
 FLOATS: Final = frozenset(
@@ -252,7 +254,7 @@ def _converted(old: NdArray, new: NdArray) -> int:
 def as_bson(document: Document) -> Document:
     """A document of any reader as one that a BSON file can hold: each array with a checksum to be, and none too large.
 
-    Changes ``document``, and copies no array.
+    Changes ``document``, and copies no array. Raises UnsupportedError for a layer of Flux's that is not whole in JLD2.
     """
     backrefs = backrefs_of(document)
 
@@ -264,7 +266,28 @@ def as_bson(document: Document) -> Document:
             _in_slabs(node, at, backrefs)
         elif isinstance(node, dict) and node.get("tag") == "array" and type(node.get("data")) is Blob:
             node["data"] = Blob(node["data"].data, sealed=True)
+        elif isinstance(node, dict) and node.get("tag") == "struct" and type(node.get("names")) is list:
+            _check_whole(node, at)
     return document
+
+
+def _check_whole(node: Document, at: Callable[[Any], Any]) -> None:
+    """BSON.jl takes a struct's fields by their places; JLD2 names them, and until 0.4.54 left out those without data."""
+    type_, names = at(node["type"]), [str(name) for name in node["names"]]
+    name = type_name(type_)
+    params = at(type_.get("params", [])) if name in FIELDS else []
+    counts = (len(names), len(params)), (len(names), -1)
+    forms = [form.split() for count, form in FIELDS.get(name, {}).items() if count in counts]
+    if name in FIELDS and not any(map(_same_places, forms, [names] * len(forms))):
+        raise UnsupportedError(
+            f"a {name} of which the file has the fields {', '.join(names)} alone: JLD2 left out what has no data, and "
+            'Julia could not build it from BSON. Build it in Python instead: save("new.bson", load("old.jld2"))'
+        )
+
+
+def _same_places(form: list[str], names: list[str]) -> bool:
+    """Whether the names that Python and Julia have in common stand in the same places."""
+    return all(form.index(name) == place for place, name in enumerate(names) if name in form)
 
 
 def _in_slabs(node: Document, at: Callable[[Any], Any], backrefs: list[Any]) -> None:

@@ -14,10 +14,11 @@ import numpy as np
 
 from holdfast.codec.lift import audit, lift, type_name
 from holdfast.codec.rule import Options, Vocabulary
-from holdfast.errors import HoldfastError, UnsupportedError
+from holdfast.errors import HoldfastError
 from holdfast.julia import Array, Struct
 from holdfast.vocab import julia, numpy, python, randoms
-from holdfast.vocab.numpy import CARRIERS, LOWER_NAMES, NAMED, array_fields, describe
+from holdfast.vocab.dtypes import CARRIERS, LOWER_NAMES, NAMED, SWAPPED, describe
+from holdfast.vocab.numpy import array_fields
 from holdfast.vocab.types import BY_DTYPE
 from holdfast.wire.values import Alike, Blob, Document
 
@@ -132,14 +133,12 @@ def _template(dtype: np.dtype[Any], ndim: int) -> Document:
 
 def _carried(array: NdArray) -> tuple[NdArray, Document]:
     """``array`` under a dtype that Julia has, and the keys that tell what it was. No copy."""
-    native = array.dtype.newbyteorder("=")
-    if native.names is not None and not array.dtype.isnative:
-        raise UnsupportedError("fields of another byte order than this machine's are not read")
-    keys: Document = {"python": "numpy.ndarray", "dtype": plain(describe(native))}
-    if array.dtype.isnative and native in LOWER_NAMES:
+    dtype = array.dtype
+    keys: Document = {"python": "numpy.ndarray", "dtype": plain(describe(dtype))}
+    if dtype.isnative and dtype in LOWER_NAMES:
         return array.view(CARRIERS[array.itemsize]), keys
-    if not array.dtype.isnative:
-        keys["byteorder"] = "swapped"
+    if not dtype.isnative and dtype.names is None:
+        keys["byteorder"] = SWAPPED
     keys["shape"] = list(array.shape)
     flat = np.ascontiguousarray(array).reshape(-1)
     return (flat.view(np.uint8) if flat.nbytes else np.empty(0, np.uint8)), keys

@@ -14,9 +14,9 @@ import numpy as np
 
 from holdfast.codec.lift import backrefs_of, resolve, type_name
 from holdfast.errors import FormatError, UnsupportedError
-from holdfast.formats.arrays import NdArray, array_document, array_of, blobs_of
+from holdfast.formats.document.arrays import NdArray, array_document, array_of, blobs_of
+from holdfast.vocab.dtypes import CARRIERS, NAMED
 from holdfast.vocab.keys import shown
-from holdfast.vocab.numpy import CARRIERS, NAMED
 from holdfast.wire.values import Blob, Document
 
 Note = dict[str, Any]

@@ -5,28 +5,19 @@ document's keys, one small function a tag. Nothing is built but single numbers, 
 A document that is not what its tag says is shown as the plain dictionary that it also is.
 """
 
-import sys
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any, Final
-
-import numpy as np
 
 from holdfast.codec.lift import rule_of, type_name
 from holdfast.codec.rule import Vocabulary
 from holdfast.errors import FormatError
-from holdfast.formats.flux_fields import FIELDS, TURNED
-from holdfast.formats.nodes import MAX_TEXT, PLAIN, Nodes
+from holdfast.formats.look.flux_fields import FIELDS, TURNED
+from holdfast.formats.look.objects import Objects
+from holdfast.formats.look.seen import Seen, keyed, plain, type_text
 from holdfast.julia.types import BITS
 from holdfast.julia.values import Struct
-from holdfast.vocab.instances import ATTRIBUTES
-from holdfast.vocab.numpy import dtype_from
-from holdfast.wire.values import Blob, Document, Int32, Opaque
-
-MAX_LISTED: Final = 100
-"""Plain values in a list up to which each is an entry of its own."""
-MAX_SHORT: Final = 8
-"""Plain values in a tuple (a stride, a size) up to which they are one value."""
+from holdfast.vocab.dtypes import dtype_from
+from holdfast.wire.values import Blob, Document
 
 PERMUTED: Final = "Base.PermutedDimsArrays.PermutedDimsArray"
 TRACKED: Final = "Tracker.TrackedArray"
@@ -43,41 +34,8 @@ MISFITS: Final = (
 )
 """What looking at a document raises that is not what its tag says."""
 
-STANDARD: Final = sys.stdlib_module_names
-ENGINE: Final = frozenset({"tag", "type", "python", "state", "data"})
-"""Keys that are no attributes."""
-MODULE: Final = {
-    "parameters": True,
-    "buffers": True,
-    "modules": True,
-    "attributes": True,
-    "training": False,
-    "non_persistent": False,
-}
-"""The parts of a saved torch module, and whether the names in them are its attributes. Empty parts are left out."""
 
-OPTIMISER: Final = frozenset({"defaults", "param_groups", "state", "attributes"})
-"""The parts of a saved optimiser, of which a scheduler has the last."""
-
-
-@dataclass(slots=True)
-class Seen:
-    """What a document is; ``members`` are (name, segment of the path, document) of what it holds."""
-
-    type: str
-    shape: tuple[int, ...] | None = None
-    dtype: str | None = None
-    nbytes: int = 0
-    value: Any = None
-    members: Iterable[tuple[str | int, str, Any]] = ()
-    length: int | None = None
-    base: Any = None
-    """The document whose memory this value stands on."""
-    single: bool = False
-    """Whether it is a value without identity, of which there may be many: a number, a text, a type."""
-
-
-class Describer(Nodes):
+class Describer(Objects):
     """Describes the documents of one file. ``sealed``: Holdfast wrote it, so its plain arrays were NumPy's."""
 
     def __init__(self, backrefs: list[Any], vocabulary: Vocabulary, *, sealed: bool) -> None:
@@ -91,49 +49,13 @@ class Describer(Nodes):
         if type(node) is list:
             return self._listed("list", node)
         if type(node) is not dict:
-            return _plain(node)
+            return plain(node)
         try:
             rule, name = rule_of(node, self.vocabulary, self.backrefs)
             read = READERS.get(node.get("tag", "")) if rule is not self.dictionary else None
             return read(self, node, name) if read else Seen("dict", members=keyed(node), length=len(node))
         except MISFITS:
             return Seen("dict", members=keyed(node), length=len(node))
-
-    # -- sequences and tables -----------------------------------------------------------------------------------------
-
-    def _listed(self, type_: str, items: Sequence[Any]) -> Seen:
-        long = len(items) > MAX_LISTED and all(type(item) in PLAIN for item in items)
-        members = () if long else [(index, f"[{index}]", item) for index, item in enumerate(items)]
-        return Seen(type_, members=members, length=len(items))
-
-    def _sequence(self, node: Document, name: str) -> Seen:
-        type_ = "SimpleVector" if name == "svec" else name
-        items = self.items(node["data"])
-        if name == "tuple" and len(items) <= MAX_SHORT and all(type(item) in PLAIN for item in items):
-            return Seen(type_, value=tuple(items), single=True)
-        return self._beside(node, self._listed(type_, items))
-
-    def _beside(self, node: Document, seen: Seen) -> Seen:
-        """With the attributes of an instance of a class that Julia sees as a Dict, Set or tuple."""
-        if "python" in node:
-            seen.members = [*seen.members, *attributes(self._attributes(node))]
-        return seen
-
-    def _table(self, node: Document, type_: str) -> Seen:
-        """A Julia Dict: a list of keys (or an array of numbers) and one of values."""
-        raw_keys, raw_values = self.items(node["data"])
-        keys = self.elements(raw_keys)
-        values = self.elements(raw_values, len(keys))
-        pairs = [(self._key(key), value) for key, value in zip(keys, values, strict=True)]
-        return Seen(type_, members=[(key, f"[{key!r}]", value) for key, value in pairs], length=len(pairs))
-
-    def _set(self, node: Document, type_: str) -> Seen:
-        inner = self.resolve(self.items(node["data"])[0])
-        return self._listed(type_, self.elements(self.items(inner["data"])[0]))
-
-    def _key(self, node: Any) -> str | int:
-        value = self.small(self.resolve(node))
-        return value if isinstance(value, str | int) else repr(value)
 
     # -- arrays -------------------------------------------------------------------------------------------------------
 
@@ -269,7 +191,7 @@ class Describer(Nodes):
             types[name], value=value if isinstance(value, str) else None if value is None else repr(value), single=True
         )
 
-    # -- Python's own -------------------------------------------------------------------------------------------------
+    # -- Python's own --------------------------------------------------------------------------------------------------
 
     def _python(self, node: Document, name: str) -> Seen:
         """An object with no Julia counterpart: its state is its attributes, its items, or one value."""
@@ -280,57 +202,6 @@ class Describer(Nodes):
         if node.keys() == {"tag", "type"}:  # a function or class that stands as a value
             return Seen(name, single=True)
         return self._alone(node, name) or self._object(node, name)
-
-    def _alone(self, node: Document, name: str) -> Seen | None:
-        """A date, a path, a number: one value of a class of Python's own."""
-        if name.partition(".")[0] not in STANDARD and "." in name:
-            return None
-        value = self.small(node)
-        many = isinstance(value, Collection) and not isinstance(value, str | bytes | tuple | range)
-        return None if value is None or many or hasattr(value, "__dict__") else Seen(name, value=value, single=True)
-
-    def _object(self, node: Document, name: str) -> Seen:
-        """An instance: what its built-in base holds (``data``), and its attributes."""
-        contents = self.resolve(node.get("data", node.get("state")))
-        if type(contents) is list:
-            seen = self._listed(name, contents)
-        elif type(contents) in PLAIN and contents is not None:
-            seen = Seen(name, value=contents)
-        elif type(contents) is Blob:
-            seen = Seen(name, nbytes=contents.nbytes)
-        else:
-            seen = Seen(name)
-        seen.members = [*seen.members, *attributes(self._attributes(node))]
-        return seen
-
-    def _attributes(self, node: Document) -> Document:
-        """All that stands beside the contents of an instance."""
-        state = self.resolve(node.get("state"))
-        rest = {key: value for key, value in node.items() if key not in ENGINE}
-        if type(state) is dict and state.get("type") == ATTRIBUTES:
-            return rest | {key[1:]: value for key, value in state.items() if key.startswith(".")}
-        if type(state) is dict and (not isinstance(state.get("tag"), str) or state.get("python") == "dict"):
-            return self._flat(dict(self._pairs(state))) | rest
-        alone = "state" not in node or type(state) in (list, Blob) or type(state) in PLAIN
-        return rest if alone else {"state": state} | rest
-
-    def _flat(self, state: Document) -> Document:
-        """The attributes of an object; those of torch's modules, optimisers and schedulers stand in sections."""
-        module = type(state.get("training")) is bool and state.keys() <= MODULE.keys()
-        if not module and not ("attributes" in state and state.keys() <= OPTIMISER):
-            return state
-        sections = [name for name in state if MODULE.get(name)]
-        if not all(type(self.resolve(state[name])) is dict for name in sections):
-            return state
-        flat = [pair for name in sections for pair in self._pairs(self.resolve(state[name]))]
-        rest = {name: part for name, part in state.items() if name not in MODULE or name == "training"}
-        return {**rest, **dict(flat)} if not module else dict(flat) | rest
-
-    def _pairs(self, node: Document) -> list[tuple[str, Any]]:
-        """Names and values of a dictionary, which is a Julia Dict where a name is reserved."""
-        if node.get("tag") != "struct":
-            return list(node.items())
-        return [(str(name), child) for name, _, child in self._table(node, "").members]
 
     def _view(self, node: Document, name: str) -> Seen:
         """A tensor on the memory of another."""
@@ -357,48 +228,3 @@ READERS: Final[dict[Any, Callable[[Describer, Document, str], Seen]]] = {
 def is_turned(attributes: Any) -> bool:
     """Whether an array says itself that its axes are Julia's reversed: what Python saved of a Flux layer does."""
     return type(attributes) is dict and attributes.get("julia_axes") == "reversed"
-
-
-def keyed(node: Document) -> list[tuple[str | int, str, Any]]:
-    """The members of a dictionary."""
-    return [(key, f"[{key!r}]", value) for key, value in node.items() if key != "_backrefs"]
-
-
-def attributes(values: Document) -> list[tuple[str | int, str, Any]]:
-    """The members of an object: ``.name``, or ``[0]`` where the name is a number, as in ``Sequential``."""
-    return [(name, segment(name), value) for name, value in values.items()]
-
-
-def segment(name: str) -> str:
-    """How the attribute ``name`` is reached.
-
-    >>> segment("weight"), segment("0"), segment("my layer")
-    ('.weight', '[0]', "['my layer']")
-    """
-    return f".{name}" if name.isidentifier() else f"[{name}]" if name.isdecimal() else f"[{name!r}]"
-
-
-def type_text(value: Any) -> str:
-    """The name of a value's type as Python users write it.
-
-    >>> type_text(1.5), type_text(np.float32(1))
-    ('float', 'numpy.float32')
-    """
-    cls = type(value)
-    return (
-        cls.__qualname__
-        if cls.__module__ in ("builtins", "holdfast.julia.values")
-        else f"{cls.__module__}.{cls.__qualname__}"
-    )
-
-
-def _plain(node: Any) -> Seen:
-    if type(node) is Blob:
-        return Seen("bytes", nbytes=node.nbytes, single=True)
-    if type(node) is Opaque:
-        return Seen("Opaque", value=f"BSON type 0x{node.kind:02x}", single=True)
-    if type(node) is Int32:
-        return Seen("numpy.int32", value=np.int32(node), single=True)
-    if isinstance(node, str):
-        return Seen("str", value=node[:MAX_TEXT], single=True)
-    return Seen(type(node).__name__, value=node, single=True)

@@ -5,11 +5,14 @@ the parts of a document by their identity.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, Final
 
 from holdfast.errors import ChecksumError, FormatError, HoldfastError
 from holdfast.formats.file import in_file
 from holdfast.wire.values import Document
+
+RESERVED: Final = "_backrefs"
+"""A name that documents need for themselves."""
 
 
 class OnDemand(Document):
@@ -22,6 +25,8 @@ class OnDemand(Document):
 
     def __init__(self, names: Iterable[str], make: Callable[[str], Any], path: str) -> None:
         super().__init__(dict.fromkeys(names))
+        if RESERVED in self:
+            raise FormatError(f"{path}: a value cannot be called {RESERVED!r}")
         self._waiting = set(self)
         self._make, self._path = make, path
 
