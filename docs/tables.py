@@ -21,7 +21,7 @@ from holdfast.vocab.flux.layouts import LAYOUTS, Layout
 from holdfast.vocab.flux.optimiser_layouts import BY_NAME, PACKAGES, Rows
 
 PAGE = Path(__file__).with_name("flux.md")
-FIELDS = Path(__file__).parents[1] / "src/holdfast/formats/flux_fields.py"
+FIELDS = Path(__file__).parents[1] / "src/holdfast/formats/look/flux_fields.py"
 
 
 def table(head: str, rows: Iterable[Iterable[str]]) -> str:
@@ -251,7 +251,7 @@ TURNED = frozenset({"image", "bias", "buffer", "state0", "state"})
 
 
 def fields_module(old: str) -> str:
-    """The module ``formats.flux_fields`` with its tables written anew, below its docstring and imports."""
+    """The module ``formats.look.flux_fields`` with its tables written anew, below its docstring and imports."""
     head, _, _ = old.partition("\nFIELDS: ")
     known: dict[str, dict[tuple[int, int], str]] = {}
     for layout in LAYOUTS:

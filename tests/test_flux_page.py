@@ -61,6 +61,8 @@ def test_what_it_shows_runs(tmp_path, monkeypatch):
     for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL):
         exec(block, names)
     assert [type(part).__name__ for part in names["net"]] == ["Linear", "ReLU", "Linear", "Softmax"]
+    assert repr(names["opt"]) == "Adam(0.001, (0.9, 0.999))"
+    assert names["opt"].param_groups[0]["params"][0] is names["model"][0].weight
 
 
 def test_the_script_can_be_started():

@@ -112,7 +112,7 @@ KNOWN: dict[str, dict[str, str]] = {
 LACKING: dict[str, set[str]] = {
     "0.16.9": {
         "tracked group norm",  # until 0.13
-        *("recur", "recur of a state", "recur of a gru", "recur in a chain", "recur of a first state"),  # until 0.14
+        *("recur of a state", "recur of a gru", "recur of a first state"),  # until 0.14, and states have no place since
     },
     "0.12.1": {
         *("scale", "scale of two axes", "fusion", "layer norm", "layer norm, squared", "layer norm, not affine"),

@@ -21,6 +21,7 @@ LEVELS = [
     {"state"},
     {"api"},
     {"checkpoint", "safetensors"},
+    {"integrations"},
     {"__init__"},
     {"cli"},
     {"__main__"},
@@ -39,11 +40,12 @@ PACKAGES = {
     "storage": {"typing_extensions", "numpy"},
     "julia": {"numpy", "ml_dtypes"},
     "flux": {"torch", "numpy", "rich"},
-    "vocab": {"numpy", "ml_dtypes", "torch", "jax"},
+    "vocab": {"numpy", "ml_dtypes", "torch", "jax", "flax", "equinox", "optax"},
     "formats": {"numpy", "ml_dtypes", "torch", "safetensors", "h5py"},
     "state": {"numpy", "torch"},
     "checkpoint": {"numpy", "torch"},
-    "safetensors": {"numpy", "torch"},
+    "safetensors": {"numpy", "torch", "jax"},
+    "integrations": {"torch", "transformers", "accelerate"},
     "cli": {"click", "rich", "numpy", "matplotlib"},
 }
 """The third parties that each room may know; a room that is not listed knows the standard library only."""
@@ -148,6 +150,7 @@ def test_import_loads_no_framework():
     loaded = set(python("import sys, holdfast; print(*sys.modules)").split())
     assert "holdfast" in loaded
     assert not loaded & {"numpy", "torch", "jax", "jaxlib", "click", "rich", "safetensors", "h5py", "holdfast.flux"}
+    assert not loaded & {"lightning", "transformers", "accelerate", "holdfast.integrations"}
 
 
 def test_saving_and_loading_loads_no_framework_that_the_values_do_not_need(tmp_path):

@@ -44,7 +44,7 @@ def test_it_leaves_the_files_of_the_page(page: dict[str, object]) -> None:
 
 
 def test_the_page_on_training_runs_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (block,) = re.findall(
+    block, *_ = re.findall(
         r"```python\n(.*?)```", (ROOT / "docs" / "training.md").read_text(encoding="utf-8"), re.DOTALL
     )
     monkeypatch.chdir(tmp_path)

@@ -17,7 +17,7 @@ from holdfast.vocab import vocabulary
 from holdfast.wire.values import Blob
 
 if TYPE_CHECKING:
-    from holdfast.formats.entry import Entry
+    from holdfast.formats.look.entry import Entry
 
 Path = str | PathLike[str]
 Model = TypeVar("Model")
@@ -127,7 +127,7 @@ def inspect(path: Path, /) -> "Entry":
     ``print(inspect(path))`` shows it; ``.children``, ``.find("model.layers[0].weight")`` and ``.walk()`` go through it.
     Raises FormatError when it is not such a file.
     """
-    from holdfast.formats.inspect import inspect_file
+    from holdfast.formats.look.inspect import inspect_file
 
     return inspect_file(choose.open_file(path))
 

@@ -60,9 +60,11 @@ class UntrustedError(HoldfastError):
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = tuple(sorted(names))
-        listed = ", ".join(self.names)
+        few = [name if len(name) <= 200 else f"{name[:199]}…" for name in self.names[:20]]
+        rest = f" and {len(self.names) - len(few):,} more" if len(self.names) > len(few) else ""
+        listed = ", ".join(few) + rest
         # A class that stands as a value goes by its name and "(class)".
-        allow = ", ".join(dict.fromkeys(name.rpartition(".")[2].removesuffix(" (class)") for name in self.names))
+        allow = ", ".join(dict.fromkeys(name.rpartition(".")[2].removesuffix(" (class)") for name in few))
         super().__init__(
             f"the file holds objects of classes that are not allowed: {listed}. "
             f"If you trust these classes, import them and pass classes=[{allow}] to load, "

@@ -17,8 +17,8 @@ import torch
 
 from format_samples import READ_HERE, npy, npz, packed_npz, pt, zipped
 from holdfast import ChecksumError, FormatError, HoldfastError, LimitError, inspect, load, verify
-from holdfast.formats import archive
-from holdfast.formats.seals import STALE
+from holdfast.formats.foreign import archive
+from holdfast.formats.foreign.seals import STALE
 
 
 def put(folder: Path, data: bytes, name: str = "file") -> Path:
@@ -156,8 +156,8 @@ REFUSED: dict[str, bytes] = {
 
 def sealed(notes: Any) -> bytes:
     """A file with notes that nobody wrote, under a right seal."""
+    from holdfast.formats.foreign.seals import text_of
     from holdfast.formats.safetensors import SEAL
-    from holdfast.formats.seals import text_of
     from holdfast.wire.checksum import checksum
 
     text = notes if isinstance(notes, str) else json.dumps(notes)

@@ -18,8 +18,8 @@ from hypothesis.extra import numpy as hnp
 from holdfast.codec.rule import Options
 from holdfast.errors import FormatError
 from holdfast.formats import bson
-from holdfast.formats.entry import MAX_LINES, Entry
-from holdfast.formats.inspect import inspect_file
+from holdfast.formats.look.entry import MAX_LINES, Entry
+from holdfast.formats.look.inspect import MAX_PATHS, inspect_file
 from holdfast.vocab import vocabulary
 from holdfast.wire.plan import plan_document
 from holdfast.wire.read import read_document
@@ -175,11 +175,20 @@ def test_a_cycle_ends():
 
 def test_depth_costs_no_recursion():
     value: list[Any] = []
-    for _ in range(5_000):
+    for _ in range(2_000):
         value = [value]
     entry = entry_of(value)
-    assert sum(1 for _ in entry.walk()) == 5_001
+    assert sum(1 for _ in entry.walk()) == 2_001
     assert len(str(entry).splitlines()) <= MAX_LINES + 1
+
+
+def test_what_lies_very_deep_is_counted_and_not_listed():
+    value: list[Any] = []
+    for _ in range(20_000):
+        value = [value]
+    entries = list(entry_of(value).walk())
+    assert sum(len(entry.path) for entry in entries) <= MAX_PATHS
+    assert (entries[-1].length, entries[-1].children) == (1, ())
 
 
 def test_what_is_shared_by_ever_more_places_is_described_once():
@@ -311,7 +320,7 @@ def test_torch_is_not_imported(tmp_path):
     path = tmp_path / "m.bson"
     bson.write(path, {"x": torch_model()}, vocabulary())
     code = (
-        "import sys; from holdfast.formats import bson; from holdfast.formats.inspect import inspect_file;"
+        "import sys; from holdfast.formats import bson; from holdfast.formats.look.inspect import inspect_file;"
         f"tree = inspect_file(bson.open_file({str(path)!r}));"
         "print(tree.find(\"x['model'][0]\").type, 'torch' in sys.modules)"
     )

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from holdfast import UnsupportedError, inspect, load, save, verify
+from holdfast import UnsupportedError, inspect, load, restore, save, verify
 from holdfast.formats.safetensors import CODES
-from holdfast.vocab.numpy import NAMED
+from holdfast.vocab.dtypes import NAMED
 from holdfast.vocab.torch.tensors import NAMES
 from reference import ROOT
 
@@ -243,18 +244,33 @@ PAIRS = {
     "bool": np.bool_,
     "complex64": np.complex64,
 }
-"""dtypes that both frameworks have. (JAX's are NumPy's.)"""
+"""dtypes that all frameworks have. (JAX's are NumPy's.)"""
 
-WITHOUT_TORCH = """
+WITH_NUMPY_ALONE = """
 import importlib.util, sys
-real = importlib.util.find_spec
-importlib.util.find_spec = lambda name, *rest: None if name.partition(".")[0] == "torch" else real(name, *rest)
+real, absent = importlib.util.find_spec, {"torch", "jax", "jaxlib"}
+importlib.util.find_spec = lambda name, *rest: None if name.partition(".")[0] in absent else real(name, *rest)
 from holdfast import load
 for path in sys.argv[1:]:
     for name, value in load(path).items():
         print(path.rpartition(".")[2], name, value.dtype.name, value.shape, value.tobytes().hex())
-assert "torch" not in sys.modules
+assert not absent & set(sys.modules)
 """
+
+
+def read_with_numpy_alone(paths: list[Path]) -> list[str]:
+    """What a program without torch and JAX finds: format, name, dtype, shape and bits of each array."""
+    command = [sys.executable, "-c", WITH_NUMPY_ALONE, *map(str, paths)]
+    return subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout.splitlines()
+
+
+def found_in(states: dict[str, dict[str, bytes]]) -> list[str]:
+    """What ``read_with_numpy_alone`` should find."""
+    return [
+        f"{ending[1:]} {name} {np.dtype(PAIRS[name]).name} (2, 3) {raw.hex()}"
+        for ending, state in states.items()
+        for name, raw in state.items()
+    ]
 
 
 def test_written_with_torch_read_with_numpy(tmp_path: Path) -> None:
@@ -262,14 +278,8 @@ def test_written_with_torch_read_with_numpy(tmp_path: Path) -> None:
     paths = [tmp_path / f"m{ending}" for ending in ENDINGS]
     for path in paths:
         save(path, state)
-    command = [sys.executable, "-c", WITHOUT_TORCH, *map(str, paths)]
-    printed = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout.splitlines()
-    expected = [
-        f"{ending[1:]} {name} {np.dtype(PAIRS[name]).name} (2, 3) {bits(value).hex()}"
-        for ending in ENDINGS
-        for name, value in state.items()
-    ]
-    assert printed == expected
+    expected = found_in({ending: {name: bits(value) for name, value in state.items()} for ending in ENDINGS})
+    assert read_with_numpy_alone(paths) == expected
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
@@ -286,3 +296,86 @@ def test_written_with_numpy_read_with_torch(ending: str, tmp_path: Path) -> None
     for name, array in arrays.items():
         assert found[name].dtype == DTYPES[name]
         assert bits(found[name]) == array.tobytes()
+
+
+@pytest.fixture
+def jax() -> Iterator[Any]:
+    """JAX in its 64-bit mode: a matrix of all dtypes has those of 64 bits."""
+    jax = pytest.importorskip("jax", reason="needs JAX: pip install 'holdfast[jax]'")
+    with jax.enable_x64(True):
+        yield jax
+
+
+def jax_arrays(jax: Any) -> dict[str, Any]:
+    raw = {name: bits(tensor(name, (2, 3), bytes(range(1, 24)))) for name in PAIRS}
+    return {name: jax.numpy.asarray(np.frombuffer(raw[name], PAIRS[name]).reshape(2, 3)) for name in PAIRS}
+
+
+def raw_of(arrays: dict[str, Any]) -> dict[str, bytes]:
+    return {name: np.asarray(array).tobytes() for name, array in arrays.items()}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_written_with_jax_read_with_jax(ending: str, tmp_path: Path, jax: Any) -> None:
+    from holdfast.safetensors.flax import load_file as ours
+
+    arrays, path = jax_arrays(jax), tmp_path / f"m{ending}"
+    save(path, arrays)
+    verify(path)
+    for found in (load(path), ours(path)):
+        assert all(isinstance(array, jax.Array) for array in found.values())
+        assert {name: array.dtype for name, array in found.items()} == {n: a.dtype for n, a in arrays.items()}
+        assert raw_of(found) == raw_of(arrays)
+
+
+def test_written_with_jax_read_with_numpy(tmp_path: Path, jax: Any) -> None:
+    arrays = jax_arrays(jax)
+    paths = [tmp_path / f"m{ending}" for ending in ENDINGS]
+    for path in paths:
+        save(path, arrays)
+    assert read_with_numpy_alone(paths) == found_in(dict.fromkeys(ENDINGS, raw_of(arrays)))
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_written_with_jax_read_with_torch(ending: str, tmp_path: Path, jax: Any) -> None:
+    from holdfast.safetensors.torch import load_file as ours
+
+    arrays, path = jax_arrays(jax), tmp_path / f"m{ending}"
+    save(path, arrays)
+    readers = [ours, load_file] if ending == ".safetensors" else [ours]
+    for read in readers:
+        found = read(path)
+        assert {name: value.dtype for name, value in found.items()} == {name: DTYPES[name] for name in PAIRS}
+        assert {name: bits(value) for name, value in found.items()} == raw_of(arrays)
+
+
+@pytest.mark.parametrize("framework", ["torch", "numpy"])
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_read_with_jax(ending: str, framework: str, tmp_path: Path, jax: Any) -> None:
+    from holdfast.safetensors.flax import load_file as ours
+
+    arrays, path = jax_arrays(jax), tmp_path / f"m{ending}"
+    if framework == "torch":
+        save(path, {name: tensor(name, (2, 3), bytes(range(1, 24))) for name in PAIRS})
+    else:
+        save(path, {name: np.asarray(array) for name, array in arrays.items()})
+    found = ours(path)
+    assert {name: array.dtype for name, array in found.items()} == {n: a.dtype for n, a in arrays.items()}
+    assert raw_of(found) == raw_of(arrays)
+
+
+def test_jaxs_arrays_fill_torchs(tmp_path: Path, jax: Any) -> None:
+    path, layer = tmp_path / "m.bson", torch.nn.Linear(3, 2)
+    save(path, layer={"weight": jax.numpy.ones((2, 3), "float32"), "bias": jax.numpy.arange(2, dtype="float32")})
+    restore(path, layer=layer)
+    assert (layer.weight.tolist(), layer.bias.tolist()) == ([[1.0] * 3] * 2, [0.0, 1.0])
+
+
+def test_the_names_of_safetensors_flax(jax: Any) -> None:
+    from holdfast.safetensors import flax, safe_open
+
+    assert raw_of(flax.load(flax.save(jax_arrays(jax)))) == raw_of(jax_arrays(jax))
+    with pytest.raises(UnsupportedError, match=r"no jaxlib.*Array"):
+        flax.save({"a": np.ones(2)})
+    with pytest.raises(UnsupportedError, match='"flax"'):
+        safe_open("m.bson", framework="tf")

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from holdfast import inspect, load, save
 from holdfast.flux import ADAM, BatchNorm, Chain, Conv, Dense, Recur, RNNCell, flatten, relu
-from holdfast.formats.entry import Entry
+from holdfast.formats.look.entry import Entry
 from reference import JULIA, julia_files, needs_julia_files
 
 FILES = [path for folder in ("flux-0.8.3", "flux-0.12.1", "flux-0.16.9") for path in julia_files(folder)]
@@ -73,6 +73,6 @@ def test_named_layers(tmp_path: Path) -> None:
 
 
 def test_a_layout_that_nobody_knows_has_numbers() -> None:
-    from holdfast.formats.flux_fields import FIELDS
+    from holdfast.formats.look.flux_fields import FIELDS
 
     assert all(len(names.split()) == count for forms in FIELDS.values() for (count, _), names in forms.items())

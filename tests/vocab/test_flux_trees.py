@@ -191,8 +191,26 @@ def test_in_a_dictionary(tmp_path: Path) -> None:
     net, opt = trained(optimisers.Adam())
     save(tmp_path / "m.bson", run={"model": net, "opt": tree_from(opt, net), "epoch": 3})
     run = load(tmp_path / "m.bson", "run")
+    run["itself"] = run
+    save(tmp_path / "m.bson", run=run)
+    run = load(tmp_path / "m.bson", "run")
+    assert run["itself"] is run
     assert isinstance(run["opt"], optimisers.Adam)
     assert run["opt"].param_groups[0]["params"][0] is params(run["model"])[0]
+
+
+def test_what_is_no_tree_is_left_alone(tmp_path: Path) -> None:
+    """Deep values, and values that hold themselves, beside a tree."""
+    net, opt = trained(optimisers.Adam())
+    deep: Any = ()
+    for _ in range(3000):
+        deep = (deep, 1)
+    cycle: list[Any] = [1, 2]
+    cycle.append(cycle)
+    save(tmp_path / "m.bson", deep=deep, cycle=(cycle,), model=net, opt=tree_from(opt, net))
+    found = load(tmp_path / "m.bson")
+    assert found["cycle"][0][2] is found["cycle"][0]
+    assert isinstance(found["opt"], optimisers.Adam)
 
 
 def test_hyperparameters_and_frozen_weights_go_back_into_the_leaves(tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ from holdfast.codec.lower import lower
 from holdfast.errors import FormatError, HoldfastError, LimitError, UnsupportedError
 from holdfast.vocab import numpy as rules
 from holdfast.vocab import vocabulary
+from holdfast.vocab.dtypes import EXTENDED
 from holdfast.wire.read import read_document
-from through_memory import again, loaded, saved, written
+from through_memory import again, lifted, loaded, saved, written
 
 
 def same(a: Any, b: Any) -> bool:
@@ -26,13 +27,17 @@ DTYPES = [
     *("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "c8", "c16", "S5", "U3", "V7"),
     *(">i4", ">f8", ">c8", ">u2"),
     *("M8[ns]", "M8[D]", "m8[us]", "M8"),
-    *rules.EXTENDED,
+    *EXTENDED,
     [("x", "f4"), ("n", "i8", (2, 3)), ("s", "S3")],
+    [("x", ">i4")],
+    [("x", ">f4"), ("y", "<f8"), ("n", ">i8", (2, 3)), ("s", "S3"), ("u", ">U2"), ("t", ">M8[ns]"), ("b", "?")],
+    [("a", [("x", ">u2"), ("y", "u2")], (2,)), ("b", [("c", [("z", ">c8")])])],
+    {"names": ["x", "y"], "formats": [">i4", "<i4"], "offsets": [4, 12], "itemsize": 24},
 ]
 
 
 def of_dtype(dtype: Any, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
-    dtype = rules.EXTENDED[dtype] if isinstance(dtype, str) and dtype in rules.EXTENDED else np.dtype(dtype)
+    dtype = EXTENDED[dtype] if isinstance(dtype, str) and dtype in EXTENDED else np.dtype(dtype)
     count = int(np.prod(shape))
     if dtype.name in ("int2", "int4", "uint2", "uint4", "float4_e2m1fn", "float6_e2m3fn", "float6_e3m2fn"):
         return (np.arange(count) % 2).astype(dtype).reshape(shape)
@@ -61,6 +66,24 @@ def test_every_dtype(dtype: Any, shape: tuple[int, ...]) -> None:
 )
 def test_strided_views(array: np.ndarray[Any, Any]) -> None:
     assert np.array_equal(again(array), array)
+
+
+def test_fields_of_the_other_byte_order() -> None:
+    array = np.array([(1, 1, [2, 3])], [("x", ">i4"), ("y", "<i4"), ("z", ">i2", 2)])
+    back = again(array)
+    assert (back["x"][0], back["y"][0], back["z"][0].tolist()) == (1, 1, [2, 3])
+    assert same(again(array[0]), array[0])
+
+
+def test_a_file_that_does_not_say_which_fields_are_swapped() -> None:
+    """As it was written once: fields without an order, and one for the whole array."""
+    document = lower({"x": np.array([(1,)], [("x", ">i4")])}, vocabulary())
+    kind = document["x"]["dtype"][2][0]
+    assert kind[1] == ["swapped", "int32"]
+    kind[1] = "int32"
+    document["x"]["byteorder"] = "swapped"
+    with pytest.raises(FormatError, match="which fields"):
+        lifted(written(document))
 
 
 def test_memory_order_is_kept_and_nothing_is_copied() -> None:

@@ -11,9 +11,8 @@ series.py       ``Series``, which puts the parts below in order
                 a DataLoader that knows its place; signals.py SIGTERM and SIGINT wait for the end of a step
   when          cadence.py decides whether a save is due, pace.py remembers what it is asked with
   what          record.py what one checkpoint holds; kinds.py, held.py, exact.py, random.py, provenance.py its parts
-  saving        saving.py from live objects to the folder; snapshot.py a state as it is now, template.py and trace.py what
-                of its document is as it was, staging.py memory for copies, overlap.py copies while the loop goes on;
-                writer.py one background thread
+  saving        saving.py from live objects to the folder; snapshot.py a state as it is now, staging.py memory for
+                copies, overlap.py copies while the loop goes on; writer.py one background thread
   the folder    folder.py the files, names.py what they are called, lock.py who may write; retention.py what stays, and
                 why; listing.py what there is, for people and programs; history.py the metrics of all saves
   going back    back.py resume and rollback; health.py whether the run is well

@@ -83,9 +83,17 @@ def _policy(document: Any) -> Policy | None:
 
 
 class RunFolder:
-    """The checkpoints of one run in ``path``; ``run=None`` for those of all runs."""
+    """The checkpoints of one run in ``path``; ``run=None`` for those of all runs.
+
+    Raises ValueError for an ``ending`` of files that have no room for all of a checkpoint.
+    """
 
     def __init__(self, path: str, run: str | None, ending: str = ".bson") -> None:
+        if ending != ".bson":
+            raise ValueError(
+                f'checkpoints are ".bson" files: {ending!r} would lose the optimiser, the position and all else that is no '
+                "array. Keep the series, and convert what others are to read: holdfast convert CHECKPOINT weights.safetensors"
+            )
         self.path = path
         self.run = run
         self.ending = ending

@@ -12,15 +12,19 @@ optimiser (``load_state_dict``, ``parameter.copy_``) must call ``settle`` first;
 import threading
 import weakref
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from holdfast.checkpoint.snapshot import Snapshot, arrays_of, no_collector, planned
-from holdfast.checkpoint.staging import Pair, Staging, address, copy, copy_one, pieces_of
+import numpy as np
+
+from holdfast.checkpoint.snapshot import Snapshot, planned
+from holdfast.checkpoint.staging import Pair, Staging, copy, copy_one, pieces_of
 from holdfast.codec.rule import Vocabulary
-from holdfast.wire.plan import LARGE
+from holdfast.collector import held
+from holdfast.wire.plan import LARGE, Plan
+from holdfast.wire.values import Blob
 
 __all__ = ["Overlap", "settle_all", "take"]
 
@@ -34,17 +38,12 @@ def take(values: Mapping[str, Any], vocabulary: Vocabulary, staging: Staging, op
     Everything else is copied before this returns: buffers, gradients, averages, and all that is small.
     Raises UnsupportedError, with the path in the object, for what cannot be saved.
     """
-    with no_collector():
-        later = changed_by(optimisers, LARGE)
-        sources, rooms, finish = arrays_of(planned(values, vocabulary))
-        shot = Overlap(sources, rooms, finish, staging)
-        shot.begin(Later.of(sources, later))
+    with held():
+        ranges = [found for optimiser in optimisers if _is_hooked(optimiser) for found in ranges_of(optimiser)]
+        shot = Overlap(planned(values, vocabulary), staging, ranges)
+        copy(shot.place(blob for blob in shot.blobs if id(blob) not in shot.later))
+        shot.postpone()
     return shot
-
-
-def changed_by(optimisers: Iterable[Any], least: int) -> list[Range]:
-    """The pieces of memory, of ``least`` bytes or more, that the next step of an optimiser changes."""
-    return [found for one in optimisers if _is_hooked(one) for found in ranges_of(one, least)]
 
 
 def _is_hooked(optimiser: Any) -> bool:
@@ -52,22 +51,18 @@ def _is_hooked(optimiser: Any) -> bool:
     return bool(getattr(getattr(type(optimiser), "step", None), "hooked", False))
 
 
-def ranges_of(optimiser: Any, least: int = 0) -> Iterator[Range]:
-    """The memory that a step of ``optimiser`` changes, in pieces of ``least`` bytes or more: parameters, and its state.
-
-    Other tensors in its groups (a learning rate) belong to the schedulers, too.
-    """
+def ranges_of(optimiser: Any) -> Iterator[Range]:
+    """The large pieces of memory that a step of ``optimiser`` changes: parameters, and tensors of its state."""
     import torch
 
     from holdfast.vocab.torch.layouts import dense_order
 
     members = [optimiser, *getattr(optimiser, "os", ())]
-    waiting: list[Any] = [group["params"] for member in members for group in member.param_groups]
-    waiting += [member.state for member in members]
+    waiting: list[Any] = [part for member in members for part in (member.param_groups, member.state)]
     while waiting:
         part = waiting.pop()
         if isinstance(part, torch.Tensor):
-            plain = part.nbytes >= max(least, 1) and part.device.type == "cpu" and part.layout == torch.strided
+            plain = part.nbytes >= LARGE and part.device.type == "cpu" and part.layout == torch.strided
             # A tensor with gaps is copied by lowering, and what lies in the gaps is not the optimiser's.
             if plain and (part.is_contiguous() or dense_order(part.shape, part.stride()) is not None):
                 yield part.data_ptr(), part.data_ptr() + part.numel() * part.itemsize, id(optimiser)
@@ -79,42 +74,37 @@ def ranges_of(optimiser: Any, least: int = 0) -> Iterator[Range]:
 
 @dataclass(slots=True)
 class Piece:
-    """Bytes that are copied later, by whoever comes first; ``pairs`` is None when they are, or need not be."""
+    """Bytes that are copied later, by whoever comes first."""
 
-    pairs: Iterable[Pair] | None
+    pair: Pair | None
     owners: frozenset[int]
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def finish(self) -> None:
         """The bytes are copied when this returns, or were given up."""
         with self.lock:
-            for pair in self.pairs or ():
-                copy_one(*pair)
-            self.pairs = None
+            if self.pair is not None:
+                copy_one(*self.pair)
+                self.pair = None
 
     def give_up(self) -> None:
         with self.lock:
-            self.pairs = None
+            self.pair = None
 
 
 class Overlap(Snapshot):
     """A snapshot with pieces that are copied later."""
 
-    pieces: Sequence[Piece] = ()
+    def __init__(self, plan: Plan, staging: Staging, ranges: list[Range]) -> None:
+        self.pieces: list[Piece] = []
+        super().__init__(plan, staging)
+        self.later = _owned(self.blobs, ranges)
 
-    def begin(self, later: "Later") -> None:
-        """Copy all but ``later``. From now on the steps of the optimisers wait for what they would change."""
-        targets, sources = self.targets, self.sources
-        copy((targets[number], sources[number]) for number in later.now)
-        self.pieces = [
-            Piece([part], owners)
-            for number, owners in later.long
-            for part in pieces_of((targets[number], sources[number]))
-        ]
-        self.pieces += [
-            Piece(((targets[number], sources[number]) for number in numbers), owners) for numbers, owners in later.short
-        ]
-        self.sources = ()
+    def postpone(self) -> None:
+        """From now on the steps of the optimisers wait for what they would change."""
+        blobs = [blob for blob in self.blobs if id(blob) in self.later]
+        for blob, pair in zip(blobs, self.place(blobs), strict=True):
+            self.pieces += [Piece(piece, self.later[id(blob)]) for piece in pieces_of(pair)]
         if self.pieces:
             _watch(self)
 
@@ -122,7 +112,7 @@ class Overlap(Snapshot):
         """Copy what is not copied yet."""
         for piece in self.pieces:
             piece.finish()
-        self.pieces = ()
+        self.pieces = []
 
     def settle_for(self, optimiser: int) -> None:
         """Copy what a step of ``optimiser`` would change; from the end, for the writer comes from the beginning."""
@@ -133,56 +123,23 @@ class Overlap(Snapshot):
                 piece.finish()
 
     def release(self) -> None:
-        for piece in () if self.is_foreign else self.pieces:
+        for piece in [] if self.is_foreign else self.pieces:
             piece.give_up()
-        self.pieces = ()
+        self.pieces = []
         super().release()
 
 
-@dataclass(frozen=True, slots=True)
-class Later:
-    """Which of some arrays are copied when, by their numbers.
-
-    now    at once
-    long   later, each by itself, with the optimisers that change it
-    short  later, many together
-    """
-
-    now: list[int]
-    long: list[tuple[int, frozenset[int]]]
-    short: list[tuple[list[int], frozenset[int]]]
-
-    @classmethod
-    def of(cls, sources: Sequence[memoryview], ranges: Iterable[Range]) -> "Later":
-        """``ranges`` are those that optimisers change."""
-        changed = owned(sources, ranges)
-        long = [(number, owners) for number, owners in changed.items() if sources[number].nbytes >= LARGE]
-        gathered: dict[frozenset[int], list[int]] = {}
-        for number, owners in changed.items():
-            if sources[number].nbytes < LARGE:
-                gathered.setdefault(owners, []).append(number)
-        short = [
-            (numbers[start : start + MANY], owners)
-            for owners, numbers in gathered.items()
-            for start in range(0, len(numbers), MANY)
-        ]
-        return cls([number for number in range(len(sources)) if number not in changed], long, short)
-
-
-MANY: Final = 1000
-"""Short arrays that are copied together."""
-
-
-def owned(sources: Sequence[memoryview], ranges: Iterable[Range]) -> dict[int, frozenset[int]]:
-    """The number of each of ``sources`` that lies in ``ranges`` -> the optimisers that change it."""
+def _owned(blobs: Iterable[Blob], ranges: Iterable[Range]) -> dict[int, frozenset[int]]:
+    """The identity of each large blob that lies in ``ranges`` -> the optimisers that change it."""
     parts = merged(ranges)
     lows = [low for low, _, _ in parts]
     found: dict[int, frozenset[int]] = {}
-    for number, source in enumerate(sources):
-        start = address(source)
-        place = bisect_right(lows, start) - 1
-        if place >= 0 and start + source.nbytes <= parts[place][1]:
-            found[number] = frozenset(parts[place][2])
+    for blob in blobs:
+        if blob.nbytes >= LARGE:
+            start = np.frombuffer(blob.data, np.uint8).__array_interface__["data"][0]
+            place = bisect_right(lows, start) - 1
+            if place >= 0 and start + blob.nbytes <= parts[place][1]:
+                found[id(blob)] = frozenset(parts[place][2])
     return found
 
 

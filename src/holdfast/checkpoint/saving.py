@@ -8,7 +8,6 @@ file is on the disk before an older one is let go.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any, Final
 
 from holdfast.checkpoint import kinds, overlap, record, snapshot
@@ -18,9 +17,7 @@ from holdfast.checkpoint.names import Name
 from holdfast.checkpoint.position import Position
 from holdfast.checkpoint.retention import Policy, kept, outlived
 from holdfast.checkpoint.staging import Staging
-from holdfast.checkpoint.template import Kept, Template
 from holdfast.checkpoint.writer import Writer
-from holdfast.errors import UnsupportedError
 from holdfast.formats import bson
 from holdfast.vocab import vocabulary
 
@@ -58,7 +55,6 @@ class Saver:
     failed: Callable[[], None]
     writer: Writer = field(default_factory=Writer)
     staging: Staging = field(default_factory=Staging)
-    kept: Kept = field(default_factory=Kept)
     history: History = field(default_factory=History)
     last_time: datetime = LONG_AGO
 
@@ -91,11 +87,9 @@ class Saver:
 
     def try_out(self, tracked: Mapping[str, Any], position: Position) -> None:
         """Find out what cannot be saved, before it is time to save. Raises UnsupportedError."""
-        template = self._template(self._values(tracked, Header(position)))
-        if template is not None:
-            template.lock.release()
+        snapshot.planned(self._values(tracked, Header(position)), vocabulary())
 
-    def _values(self, tracked: Mapping[str, Any], header: Header) -> record.Captured:
+    def _values(self, tracked: Mapping[str, Any], header: Header) -> Mapping[str, Any]:
         return record.capture(
             tracked,
             position=header.position,
@@ -109,37 +103,11 @@ class Saver:
             exact=self.exact,
         )
 
-    def _shot(self, values: record.Captured, tracked: Mapping[str, Any]) -> snapshot.Snapshot:
-        optimisers = [one for one in tracked.values() if hasattr(one, "param_groups")] if self.overlapped else []
-        with snapshot.no_collector():
-            template = self._template(values)
-            if template is None and self.overlapped:
-                return overlap.take(values, vocabulary(), self.staging, optimisers)
-            if template is None:
-                return snapshot.take(values, vocabulary(), self.staging)
-            kind = overlap.Overlap if self.overlapped else snapshot.Snapshot
-            finish = partial(template.plan, {record.HEADER: values[record.HEADER]})
-            shot = kind(template.sources, template.rooms, finish, self.staging, template.lock.release)
-            if isinstance(shot, overlap.Overlap):
-                if template.later is None:
-                    template.later = overlap.Later.of(template.sources, overlap.changed_by(optimisers, least=1))
-                shot.begin(template.later)
-            else:
-                shot.copy()
-            return shot
-
-    def _template(self, values: record.Captured) -> Template | None:
-        """The document of what is tracked, with its lock held. None where the header has a part in it: it holds tensors
-        of modules then, which may be theirs too."""
-        if values[record.HEADER]["modules"]:
-            snapshot.planned(values, vocabulary())
-            return None
-        while True:
-            try:
-                return self.kept.fresh({name: values[name] for name in values if name != record.HEADER}, vocabulary())
-            except UnsupportedError as error:
-                if not snapshot.is_reduced(values, error):
-                    raise
+    def _shot(self, values: Mapping[str, Any], tracked: Mapping[str, Any]) -> snapshot.Snapshot:
+        if not self.overlapped:
+            return snapshot.take(values, vocabulary(), self.staging)
+        optimisers = [one for one in tracked.values() if hasattr(one, "param_groups")]
+        return overlap.take(values, vocabulary(), self.staging, optimisers)
 
     def moment(self) -> datetime:
         """Now, and later than the moment before: two files of one step have two names."""

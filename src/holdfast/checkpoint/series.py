@@ -109,11 +109,6 @@ class Series:
     ) -> None:
         if snapshot not in ("copy", "overlap"):
             raise ValueError(f'snapshot is "copy" or "overlap", not {snapshot!r}')
-        if format != ".bson":
-            raise ValueError(
-                f'checkpoints are ".bson" files: {format!r} would lose the optimiser, the position and all else that is no '
-                "array. Keep the series, and convert what others are to read: holdfast convert CHECKPOINT weights.safetensors"
-            )
         path = os.path.abspath(os.fspath(folder))
         run = run_name(os.path.basename(path) if name is None else name)
         policy = Policy.of(keep_last, keep_best, best, mode, keep_every, keep_every_steps)

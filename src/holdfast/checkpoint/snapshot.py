@@ -5,24 +5,25 @@ and blobs, which are views of the live arrays. The blobs are copied into staging
 time that this takes is little more than that of the copy. Checksums and the disk are left to the writer.
 """
 
-import gc
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
+from mmap import mmap
 from os import PathLike
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, runtime_checkable
 
-from holdfast.checkpoint.staging import Rooms, Staging, copy
+from holdfast.checkpoint.staging import Pair, Staging, copy
 from holdfast.codec.rule import Vocabulary
+from holdfast.collector import held
 from holdfast.errors import HoldfastError, UnsupportedError
 from holdfast.formats import bson
 from holdfast.storage import local
 from holdfast.wire.checksum import checksum
-from holdfast.wire.plan import HASH_AT, I64, TRAILER, Plan
+from holdfast.wire.plan import HASH_AT, I64, TRAILER, Plan, alignment
+from holdfast.wire.values import Blob
 
-__all__ = ["Snapshot", "no_collector", "planned", "take"]
+__all__ = ["Snapshot", "planned", "take"]
 
-Finish = Callable[[Sequence[memoryview]], Plan]
+EMPTY: Final = memoryview(b"")
 
 
 @runtime_checkable
@@ -49,53 +50,21 @@ def take(values: Mapping[str, Any], vocabulary: Vocabulary, staging: Staging) ->
     ...     load(path, "weights", mmap=False)
     array([0., 0., 0.])
     """
-    with no_collector():
-        shot = Snapshot(*arrays_of(planned(values, vocabulary)), staging)
-        shot.copy()
+    with held():
+        shot = Snapshot(planned(values, vocabulary), staging)
+        copy(shot.place(shot.blobs))
     return shot
-
-
-def arrays_of(plan: Plan) -> tuple[list[memoryview], Rooms, Finish]:
-    """The arrays of a plan, their rooms, and how the plan is that of their copies."""
-    blobs = list({id(blob): blob for _, blob in plan.cuts if blob.nbytes}.values())
-    sources = [blob.data for blob in blobs]
-
-    def finish(targets: Sequence[memoryview]) -> Plan:
-        for blob, target in zip(blobs, targets, strict=True):
-            blob.data = target
-        return plan
-
-    return sources, Rooms.of(sources), finish
 
 
 def planned(values: Mapping[str, Any], vocabulary: Vocabulary) -> Plan:
     """The plan of ``values``, of which those that cannot be saved as they are take their plainer form."""
-    with no_collector():
-        while True:
-            try:
-                return bson.plan(values, vocabulary)
-            except UnsupportedError as error:
-                if not is_reduced(values, error):
-                    raise
-
-
-def is_reduced(values: Mapping[str, Any], error: UnsupportedError) -> bool:
-    """Whether the value that could not be saved, as ``error`` says, has now been replaced by its plainer form."""
-    name = _name_at(error.path, values)
-    return name is not None and isinstance(values, Reducible) and values.reduce(name)
-
-
-@contextmanager
-def no_collector() -> Iterator[None]:
-    """Hold back the garbage collector: a large model makes a hundred thousand small objects at once, through which it
-    would go again and again."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
+    while True:
+        try:
+            return bson.plan(values, vocabulary)
+        except UnsupportedError as error:
+            name = _name_at(error.path, values)
+            if name is None or not isinstance(values, Reducible) or not values.reduce(name):
+                raise
 
 
 def _name_at(path: str, names: Iterable[str]) -> str | None:
@@ -109,55 +78,47 @@ def _name_at(path: str, names: Iterable[str]) -> str | None:
 
 
 class Snapshot:
-    """A file to be that owns its bytes. ``publish`` it once, or ``release`` it; both give its memory back.
+    """A file to be that owns its bytes. ``publish`` it once, or ``release`` it; both give its memory back."""
 
-    sources   the live arrays
-    rooms     where each is copied to
-    finish    the copies -> the plan of the file; called once, by whoever writes it
-    released  called when this needs what ``finish`` works on no longer
-    """
-
-    def __init__(
-        self,
-        sources: Sequence[memoryview],
-        rooms: Rooms,
-        finish: Finish,
-        staging: Staging,
-        released: Callable[[], None] | None = None,
-    ) -> None:
+    def __init__(self, plan: Plan, staging: Staging) -> None:
+        self.plan = plan
+        self.blobs = list({id(blob): blob for _, blob in plan.cuts if blob.nbytes}.values())
         self._process = os.getpid()
-        self._finish: Finish | None = finish
-        self._released = released
         self._staging: Staging | None = staging
-        self._memory = staging.borrow(rooms.size) if rooms.size else None
-        self.sources = sources
-        self.targets = rooms.targets(self._memory)
+        self._memory: mmap | None = None
+        self._starts, size = _rooms(self.blobs)
+        if self.blobs:
+            self._memory = staging.borrow(size)
 
-    def copy(self) -> None:
-        """Copy all arrays."""
-        copy(zip(self.targets, self.sources, strict=True))
-        self.sources = ()  # a bytearray cannot grow as long as somebody looks at its bytes
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return self.plan.size
+
+    def place(self, blobs: Iterable[Blob]) -> list[Pair]:
+        """Give each of ``blobs`` its room in the staging memory: where it is to be copied, and from where."""
+        room = EMPTY if self._memory is None else memoryview(self._memory)
+        pairs = []
+        for blob in blobs:
+            start = self._starts[id(blob)]
+            target = room[start : start + blob.nbytes]
+            pairs.append((target, blob.data))
+            blob.data = target
+        return pairs
 
     def settle(self) -> None:
         """Copy what is not copied yet; here, nothing."""
 
     def publish(self, path: str | PathLike[str], *, durable: bool = True, exclusive: bool = False) -> None:
         """Write the file; see ``storage.local.publish``. Once: the memory is given back, also when it fails."""
-        if self._finish is None or self.is_foreign:
+        if self._staging is None or self.is_foreign:
             raise HoldfastError("a snapshot is written once, by the process that took it")
         try:
-            plan = self._finish(self.targets)
-            self._let_go()
             self.settle()
-            seal(plan)
-            local.publish(path, plan.buffers(), durable=durable, exclusive=exclusive)
+            seal(self.plan)
+            local.publish(path, self.plan.buffers(), durable=durable, exclusive=exclusive)
         finally:
             self.release()
-
-    def _let_go(self) -> None:
-        released, self._released, self._finish = self._released, None, None
-        if released is not None:
-            released()
 
     @property
     def is_foreign(self) -> bool:
@@ -166,15 +127,24 @@ class Snapshot:
 
     def release(self) -> None:
         """Give the memory back; nothing can be written afterwards."""
-        self._let_go()
         memory, staging = self._memory, self._staging
-        self.sources, self.targets, self._memory, self._staging = (), [], None, None
+        self.plan, self.blobs, self._memory, self._staging = Plan(), [], None, None
         if memory is not None and staging is not None:
             staging.give_back(memory)
 
     def __del__(self) -> None:
-        if getattr(self, "_memory", None) is not None or getattr(self, "_released", None) is not None:
+        if self._memory is not None:
             self.release()
+
+
+def _rooms(blobs: Iterable[Blob]) -> tuple[dict[int, int], int]:
+    """Where in the staging memory each blob stands, by its identity, aligned as in the file, so that a disk can take it
+    from there; and the size of it all."""
+    starts, end = dict[int, int](), 0
+    for blob in blobs:
+        start = starts[id(blob)] = end + -end % alignment(blob.nbytes)
+        end = start + blob.nbytes
+    return starts, end
 
 
 def seal(plan: Plan) -> None:

@@ -4,15 +4,12 @@ Strategy: fresh pages cost ten times the copy into them, so memory that was used
 is anonymous memory that processes share: when data loader workers are forked, writing to it afterwards copies no page.
 """
 
-import _thread
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterable, Sequence
 from mmap import mmap
-from typing import Final, Self
+from typing import Final
 
 import numpy as np
 
@@ -29,36 +26,6 @@ SPARE: Final = 2
 
 Pair = tuple[memoryview, memoryview]
 """Where bytes go, where they come from: of one length, both flat."""
-
-
-ROOM: Final = 64
-"""Bytes that what is long begins on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rooms:
-    """Where in the staging memory each of some pieces of bytes has its room.
-
-    >>> Rooms.of([memoryview(bytes(3)), memoryview(bytes(5))])
-    Rooms(size=8, ends=[(0, 3), (3, 8)])
-    """
-
-    size: int
-    ends: list[tuple[int, int]]
-
-    @classmethod
-    def of(cls, sources: Iterable[memoryview]) -> Self:
-        end, ends = 0, []
-        for source in sources:
-            start = end if source.nbytes < SMALL else -(-end // ROOM) * ROOM
-            end = start + source.nbytes
-            ends.append((start, end))
-        return cls(end, ends)
-
-    def targets(self, memory: mmap | None) -> list[memoryview]:
-        """The rooms in ``memory``, which may be None when all are empty."""
-        whole = memoryview(memory if memory is not None else b"")
-        return [whole[start:end] for start, end in self.ends]
 
 
 class Staging:
@@ -95,39 +62,21 @@ class Staging:
 
 
 def copy(pairs: Iterable[Pair]) -> None:
-    """Copy bytes; what is long outside the interpreter's lock, with a second thread where there is much of it."""
-    long: deque[Pair] = deque()
-    for pair in pairs:
-        if pair[0].nbytes < SMALL:
-            pair[0][:] = pair[1]
-        else:
-            long.extend(pieces_of(pair))
-    if sum(target.nbytes for target, _ in long) < WORTH_A_THREAD:
-        _copy_all(long)
+    """Copy bytes, outside the interpreter's lock, with a second thread where there are many."""
+    pieces = deque(piece for pair in pairs for piece in pieces_of(pair))
+    if sum(target.nbytes for target, _ in pieces) < WORTH_A_THREAD:
+        _copy_all(pieces)
         return
-    done = _beside(partial(_copy_all, long))
+    second = threading.Thread(target=_copy_all, args=(pieces,), name="holdfast-copy")
     try:
-        _copy_all(long)
-    finally:
-        done.acquire()
-
-
-def _beside(work: Callable[[], None]) -> threading.Lock:
-    """Have ``work`` done in a thread, whose start is not waited for; the lock is free when it is done."""
-    done = threading.Lock()
-    done.acquire()
-
-    def run() -> None:
-        try:
-            work()
-        finally:
-            done.release()
-
-    try:
-        _thread.start_new_thread(run, ())
+        second.start()
     except RuntimeError:
-        done.release()
-    return done
+        _copy_all(pieces)
+        return
+    try:
+        _copy_all(pieces)
+    finally:
+        second.join()
 
 
 def pieces_of(pair: Pair) -> Sequence[Pair]:
@@ -136,11 +85,6 @@ def pieces_of(pair: Pair) -> Sequence[Pair]:
     if target.nbytes <= PIECE:
         return [pair]
     return [(target[start : start + PIECE], source[start : start + PIECE]) for start in range(0, target.nbytes, PIECE)]
-
-
-def address(data: memoryview) -> int:
-    """Where in the machine's memory ``data`` begins."""
-    return int(np.frombuffer(data, np.uint8).__array_interface__["data"][0])
 
 
 def copy_one(target: memoryview, source: memoryview) -> None:

@@ -9,7 +9,7 @@ from holdfast.cli.differences import Difference, differences
 from holdfast.cli.look import FILE, as_json, check
 from holdfast.cli.screen import DIFFERENT, UNREADABLE, complain, progress, say, say_json, worded
 from holdfast.errors import ChecksumError, FormatError
-from holdfast.formats.entry import size_text
+from holdfast.formats.look.entry import size_text
 
 STYLES: Final = {"+": "green", "-": "red", "~": "yellow"}
 

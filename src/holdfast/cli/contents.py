@@ -4,17 +4,17 @@ Strategy: no framework is imported and no object built. Checksums are compared b
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from holdfast.codec.lift import backrefs_of, resolve
 from holdfast.errors import ChecksumError
-from holdfast.formats.arrays import NdArray, array_of, blobs_of
 from holdfast.formats.choose import open_file
-from holdfast.formats.describe import Describer
-from holdfast.formats.entry import Entry
+from holdfast.formats.document.arrays import NdArray, array_of, blobs_of
 from holdfast.formats.file import File
-from holdfast.formats.inspect import inspect_file, names_only
+from holdfast.formats.look.describe import Describer
+from holdfast.formats.look.entry import Entry
+from holdfast.formats.look.inspect import inspect_file, names_only
 from holdfast.wire.values import Blob
 
 BATCH: Final = 128 << 20
@@ -28,6 +28,8 @@ class Contents:
     file: File
     tree: Entry
     documents: dict[int, Any]
+    places: dict[str, Entry] = field(default_factory=dict)
+    """Entries by path, once they are asked for: to look each up in the tree takes as long as the tree is large."""
 
     def document(self, entry: Entry) -> Any:
         """What the file holds at ``entry``."""
@@ -35,13 +37,18 @@ class Contents:
 
     def again(self, entry: Entry) -> bool:
         """Whether ``entry`` is the very object that already stands elsewhere, and not only on the same memory."""
-        return entry.shared is not None and self.document(entry) is self.document(self.tree.find(entry.shared))
+        if entry.shared is None:
+            return False
+        if not self.places:
+            self.places.update((other.path, other) for other in reversed(list(self.tree.walk())))  # the first counts
+        return self.document(entry) is self.document(self.places[entry.shared])
 
     def array(self, entry: Entry) -> NdArray | None:
         """The array at ``entry``, or None where there is none, or none that NumPy has."""
         node = self.documents.get(id(entry))
         if entry.shape is None or entry.children or type(node) is not dict:
             return None
+        self._fill(node)
         found = array_of(node, entry.dtype, self._resolve, backrefs_of(self.file.document))
         return found if found is not None and found.shape == entry.shape else None
 
@@ -50,10 +57,16 @@ class Contents:
         node = self.documents.get(id(entry))
         if entry.children or type(node) is not dict:
             return None if entry.children else node
+        self._fill(node)
         if "base" in node:
             base = self._resolve(node["base"])
             return [list(blobs_of(base, self._resolve)), *(node.get(key) for key in ("offset", "size", "strides"))]
         return node.get("data", node.get("slabs"))
+
+    def _fill(self, node: Any) -> None:
+        """Let the arrays of a document have their values."""
+        base = self._resolve(node.get("base"))
+        self.file.ready([*blobs_of(node, self._resolve), *blobs_of(base, self._resolve)])
 
     def sealed_arrays(self) -> list[tuple[str, Blob]]:
         """Every array that has a checksum, with its place."""
@@ -78,23 +91,20 @@ def look_into(path: str) -> Contents:
     file = open_file(path)
     file.verify_frame()
     tree = inspect_file(file, names_only())
-    entries = (entry for entry in tree.walk() if entry is not tree)
-    return Contents(file, tree, {id(entry): node for entry, node in zip(entries, _documents(file), strict=True)})
+    return Contents(file, tree, {id(entry): node for entry, node in _documents(file, tree)})
 
 
-def _documents(file: File) -> Iterator[Any]:
-    """The documents of the tree's entries in the tree's order; as there, each is opened at its first place only."""
+def _documents(file: File, tree: Entry) -> Iterator[tuple[Entry, Any]]:
+    """Each entry of the tree with its document; where the tree lists no children, none are looked for."""
     describer = Describer(backrefs_of(file.document), names_only(), sealed=file.sealed)
-    known: set[int] = set()
-    stack = [file.document[name] for name in reversed(file.names)]
+    stack = list(zip(tree.children, map(file.document.__getitem__, file.names), strict=False))
     while stack:
-        node = describer.resolve(stack.pop())
-        yield node
-        if id(node) in known:
-            continue
-        seen = describer.describe(node)
-        known.update(() if seen.single else [id(node)], () if seen.base is None else [id(describer.resolve(seen.base))])
-        stack.extend(reversed([child for _, _, child in seen.members]))
+        entry, node = stack.pop()
+        node = describer.resolve(node)
+        yield entry, node
+        if entry.children:
+            members = (child for _, _, child in describer.describe(node).members)
+            stack.extend(zip(entry.children, members, strict=False))
 
 
 def damaged(contents: Contents, advance: Callable[[int], None]) -> list[str]:

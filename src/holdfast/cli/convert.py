@@ -17,12 +17,13 @@ from holdfast.cli.contents import Contents, damaged, look_into
 from holdfast.cli.look import FILE, found
 from holdfast.cli.screen import complain, progress, say
 from holdfast.errors import ChecksumError, UnsupportedError
-from holdfast.formats.arrays import NdArray
-from holdfast.formats.change import Change, part_of
 from holdfast.formats.choose import format_for, module_of
-from holdfast.formats.entry import size_text
+from holdfast.formats.document.arrays import NdArray
+from holdfast.formats.document.change import Change, blobs_in, part_of
+from holdfast.formats.document.scratch import Scratch
 from holdfast.formats.file import ROOT
-from holdfast.formats.scratch import Scratch
+from holdfast.formats.look.entry import size_text
+from holdfast.wire.values import Blob
 
 WITH_METADATA: Final = (".safetensors",)
 """Endings of formats that have a place for the texts which stand beside the tensors."""
@@ -82,28 +83,36 @@ def _pair(text: str) -> tuple[str, str]:
 
 def _check(contents: Contents, scratch: Scratch) -> None:
     """Compare all checksums. What the file only has compressed goes to the disk, array by array."""
-    file = contents.file
-    with progress("checking", sum(blob.nbytes for blob in file.blobs)) as advance:
-        if file.packed:
-            bad = []
-            for place, blob in contents.sealed_arrays():
-                bad += damaged_blobs(contents, place, blob)
-                kept = scratch.keep(np.frombuffer(blob.data, np.uint8)) if blob.nbytes else None
-                blob.data = kept.data if kept is not None else blob.data
-                advance(blob.nbytes)
-        else:
+    file, places = contents.file, {id(blob): place for place, blob in contents.sealed_arrays()}
+    if not file.packed:
+        with progress("checking", sum(blob.nbytes for blob in file.blobs)) as advance:
             bad = damaged(contents, advance)
+    else:
+        blobs, bad = list(blobs_in(file.document)), []
+        with progress("checking", sum(blob.nbytes for blob in blobs)) as advance:
+            for blob in blobs:
+                file.ready([blob])
+                bad += _damaged(contents, places[id(blob)], blob) if id(blob) in places else []
+                _spill(blob, file.data, scratch)
+                advance(blob.nbytes)
     if bad:
         raise ChecksumError(f"{file.path}: damaged values: {', '.join(bad)}", bad)
 
 
-def damaged_blobs(contents: Contents, place: str, blob: Any) -> list[str]:
+def _damaged(contents: Contents, place: str, blob: Blob) -> list[str]:
     """``place``, if its bytes are not the ones that were written."""
     try:
         contents.file.verify_blobs([(place, blob)])
     except ChecksumError as error:
         return list(error.names)
     return []
+
+
+def _spill(blob: Blob, data: Any, scratch: Scratch) -> None:
+    """Put the bytes of ``blob`` on the disk, unless they stand in the file's own map."""
+    raw = np.frombuffer(blob.data, np.uint8)
+    if blob.nbytes and not np.shares_memory(raw, np.frombuffer(data, np.uint8)):
+        blob.data = scratch.keep(raw).data
 
 
 def _changed(

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from holdfast.cli.contents import Contents
 from holdfast.cli.figures import difference
-from holdfast.formats.entry import Entry
+from holdfast.formats.look.entry import Entry
 from holdfast.wire.values import same_value
 
 SIGNS: Final = {"added": "+", "removed": "-"}

@@ -16,7 +16,7 @@ from holdfast.cli.curve import curve, finite, is_wide, number
 from holdfast.cli.look import as_json
 from holdfast.cli.screen import DIFFERENT, on_terminal, progress, say, say_json, say_table
 from holdfast.errors import ChecksumError, FormatError
-from holdfast.formats.entry import size_text
+from holdfast.formats.look.entry import size_text
 
 Verdicts = dict[str, str | None]
 """By path: what is wrong with a file, None for nothing."""

@@ -9,7 +9,7 @@ from holdfast.cli.contents import Contents, damaged, look_into
 from holdfast.cli.figures import figures
 from holdfast.cli.screen import Styled, on_terminal, progress, say, say_all, say_json, say_table
 from holdfast.errors import ChecksumError
-from holdfast.formats.entry import Entry, size_text
+from holdfast.formats.look.entry import Entry, size_text
 
 FILE = click.Path(dir_okay=False)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")

@@ -7,14 +7,14 @@ generator rule) exists before its parts do, so a cycle through it closes. Docume
 audited once; the first is built in full, and its rule says how the others are made from it.
 """
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from holdfast.codec.rule import Fields, Filling, Make, Options, Rule, Vocabulary
-from holdfast.errors import FormatError, HoldfastError, UntrustedError
+from holdfast.errors import FormatError, HoldfastError, LimitError, UntrustedError
 from holdfast.julia.types import short_name
-from holdfast.wire.values import Alike, Blob, Document, Int32, Opaque
+from holdfast.wire.values import ANY_BLOB, Alike, Blob, Document, Int32, Opaque
 
 CONTAINERS: Final = frozenset({dict, list})
 PLAIN: Final = frozenset({str, int, float, bool, type(None)})
@@ -56,11 +56,12 @@ def rule_of(node: Any, vocabulary: Vocabulary, backrefs: list[Any]) -> tuple[Rul
         return vocabulary.named("tag", "list"), "list"
     tag = node.get("tag")
     if tag == "python":
-        return _python_rule(node.get("type"), vocabulary)
+        rule, name = _python_rule(node.get("type"), vocabulary)
+        return (rule or vocabulary.named("tag", "absent") if vocabulary.is_absent(name) else rule), name
     if isinstance(tag, str):
         if "python" in node:
             rule, name = _python_rule(node["python"], vocabulary)
-            if not vocabulary.is_absent(name):
+            if rule is not None or not vocabulary.is_absent(name):
                 return rule, name
         if tag == "struct" and "type" in node:
             return _struct_rule(node, vocabulary, backrefs)
@@ -75,7 +76,7 @@ def _python_rule(name: Any, vocabulary: Vocabulary) -> tuple[Rule | None, str]:
         raise FormatError(f"a Python type is named by {type(name).__name__}, not by a text")
     rule = vocabulary.named("python", name)
     if rule is None and vocabulary.is_absent(name):
-        rule = vocabulary.named("tag", "absent")
+        rule = vocabulary.named("absent", name)
     return rule, name
 
 
@@ -99,7 +100,7 @@ def type_name(datatype: Any) -> str:
 
 def audit(document: Document, names: Iterable[str], vocabulary: Vocabulary) -> Audited:
     """Look through all that ``names`` reach. Raises UntrustedError with every class that is not allowed."""
-    audited, untrusted = Audited(document, {}), set[str]()
+    audited, untrusted, memory = Audited(document, {}), set[str](), _Memory()
     backrefs = backrefs_of(document)
     for name in names:
         stack = [document[name]]
@@ -109,7 +110,7 @@ def audit(document: Document, names: Iterable[str], vocabulary: Vocabulary) -> A
                 audited.blobs.append((name, node.blob))
                 node = node.model
             if type(node) not in CONTAINERS:
-                if type(node) is Blob and node.sealed and node.offset is not None:  # a model's has no place in the file
+                if type(node) is Blob and node.sealed and node is not ANY_BLOB:
                     audited.blobs.append((name, node))
                 continue
             if id(node) in audited.rules:
@@ -120,7 +121,14 @@ def audit(document: Document, names: Iterable[str], vocabulary: Vocabulary) -> A
                 rule = vocabulary.named("tag", "dict")
             assert rule is not None
             audited.rules[id(node)] = rule
-            children = node if type(node) is list else [v for k, v in node.items() if k not in rule.raw]
+            if rule.blobs and type(node.get("data")) is dict:
+                memory.take(resolve(node["data"], backrefs))
+            if type(node) is list:
+                children: Collection[Any] = node
+            else:
+                children = [v for k, v in node.items() if k not in rule.raw] if rule.raw else node.values()
+            if PLAIN.issuperset(map(type, children)):
+                continue
             for child in children:
                 if type(child) is Alike and id(child.model) in audited.rules:
                     audited.blobs.append((name, child.blob))
@@ -129,6 +137,26 @@ def audit(document: Document, names: Iterable[str], vocabulary: Vocabulary) -> A
     if untrusted:
         raise UntrustedError(sorted(untrusted))
     return audited
+
+
+MAX_AGAIN: Final = 32 << 20
+"""Bytes of binaries that several arrays may refer to, counted from the second reference on: each may be a copy."""
+
+
+class _Memory:
+    """The binaries that arrays refer to instead of holding them. A small file could say one a million times."""
+
+    def __init__(self) -> None:
+        self.met: set[int] = set()
+        self.again = 0
+
+    def take(self, blob: Any) -> None:
+        if type(blob) is not Blob:
+            return
+        self.again += blob.nbytes if id(blob) in self.met else 0
+        self.met.add(id(blob))
+        if self.again > MAX_AGAIN:
+            raise LimitError("more arrays refer to one binary than a file may make copies of", blob.offset)
 
 
 @dataclass(slots=True, eq=False)
@@ -188,7 +216,7 @@ class _Building:
 
     def _ready(self, level: Any, key: Any, node: Any, blobs: bool = False) -> bool:
         """Put the value of ``node`` at ``key`` if it is at hand; otherwise start to build it."""
-        node = resolve(node, self.backrefs)
+        place, node = node, resolve(node, self.backrefs)
         type_ = type(node)
         if type_ in PLAIN:
             level[key] = node
@@ -197,7 +225,14 @@ class _Building:
             return self._make(level, key, node)
         if type_ not in CONTAINERS:
             rule = self.scalars.get(type_)
-            level[key] = node if rule is None or (blobs and type_ is Blob) else rule.lifted(node, self.options)
+            if rule is None or (blobs and type_ is Blob):
+                level[key] = node
+            elif node is place:
+                level[key] = rule.lifted(node, self.options)
+            else:  # one copy, however often it is referred to
+                if id(node) not in self.done:
+                    self.done[id(node)] = rule.lifted(node, self.options)
+                level[key] = self.done[id(node)]
             return True
         if id(node) in self.done:
             level[key] = self.done[id(node)]
@@ -242,7 +277,12 @@ class _Building:
             raw = rule.raw
             if raw:
                 level.update((k, v) for k, v in node.items() if k in raw)
-            children = iter([(k, v) for k, v in node.items() if k not in raw])
+                children = iter([(k, v) for k, v in node.items() if k not in raw])
+            elif PLAIN.issuperset(map(type, node.values())):
+                level.update(node)
+                children = iter(())
+            else:
+                children = iter(list(node.items()))
         frame = _Frame(node, rule, level, children, key)
         if rule.fills:
             frame.filling = rule.lifted(level, self.options)
@@ -333,10 +373,22 @@ def lift(audited: Audited, names: Iterable[str], vocabulary: Vocabulary, options
             raise type(error)(f"{place_of(name, building.stack)}: {error.message}", error.offset) from None
         except HoldfastError:
             raise
-        except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
-            raise FormatError(f"{name} is not what it says it is: {error}") from error
+        except MemoryError as error:
+            raise LimitError(f"{place_of(name, building.stack)}: it asks for more memory than there is") from error
+        except MISFITS as error:
+            raise FormatError(f"{name} is not what it says it is: {str(error)[:MAX_REASON]}") from error
     return values
 
+
+MISFITS: Final = (
+    *(TypeError, ValueError, LookupError, AttributeError, ArithmeticError, BufferError),
+    *(RuntimeError, SystemError),
+)
+"""What rules, and the libraries that they call, raise where a document is not what they expect."""
+MAX_PLACE: Final = 250
+"""Characters of a path that are shown at its start and at its end."""
+MAX_REASON: Final = 1000
+"""Characters of such an error that are passed on: it may show all of a value."""
 
 STRUCTURE: Final = frozenset({"data", "state", "type", "params", "typename", "base"})
 """Keys of our own documents, which are no part of a path in the user's object."""
@@ -354,4 +406,4 @@ def place_of(name: str, stack: Sequence[_Frame]) -> str:
             path += places[key] if key < len(places) else f"[{key}]"
         else:
             path += f"[{key}]"
-    return path
+    return path if len(path) <= 2 * MAX_PLACE else f"{path[:MAX_PLACE]}…{path[-MAX_PLACE:]}"

@@ -52,8 +52,9 @@ class Options:
     after: list[Callable[[dict[str, Any]], None]] = field(default_factory=list)
 
 
-Kind: TypeAlias = Literal["tag", "struct", "python"]
-"""What a document goes by: a tag of BSON.jl's, the type of a Julia struct, or Python's own name."""
+Kind: TypeAlias = Literal["tag", "struct", "python", "absent"]
+"""What a document goes by: a tag of BSON.jl's, the type of a Julia struct, or Python's own name; and Python's name where
+its framework is not installed."""
 
 Filling: TypeAlias = Generator[Any, Any, None]
 
@@ -143,7 +144,8 @@ class Vocabulary:
             self.add(rule)
 
     def add(self, rule: Rule) -> None:
-        self._by_name[rule.kind, rule.name] = rule
+        if rule.lift is not None or rule.lift_with is not None:  # others only go out: no file may ask for them
+            self._by_name[rule.kind, rule.name] = rule
         for type_ in rule.types:
             self._by_type[type_] = rule
 

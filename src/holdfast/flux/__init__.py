@@ -11,6 +11,7 @@ today's Optimisers.jl share are Flux's here, and today's in ``holdfast.flux.opti
 Chain(Dense(10, 5, relu), Dense(5, 2), softmax)
 """
 
+from holdfast.flux import losses as Losses
 from holdfast.flux import optimisers
 from holdfast.flux.activations import (
     ACTIVATIONS,
@@ -271,7 +272,7 @@ __all__ = [
     "ClipGrad", "ClipNorm", "ClipValue", "Compose", "Conv", "ConvTranspose", "CrossCor", "Dense", "DepthwiseConv",
     "Descent", "Diagonal", "Dropout", "EQUIVALENT", "Embedding", "EmbeddingBag", "ExpDecay", "FUNCTIONS", "Fix1",
     "Fix2", "GRU", "GRUCell", "GRUv3", "GRUv3Cell", "GlobalMaxPool", "GlobalMeanPool", "GroupNorm", "InstanceNorm",
-    "InvDecay", "LSTM", "LSTMCell", "LayerNorm", "Lion", "MaxPool", "Maxout", "MeanPool", "Momentum",
+    "InvDecay", "LSTM", "LSTMCell", "LayerNorm", "Losses", "Lion", "MaxPool", "Maxout", "MeanPool", "Momentum",
     "MultiHeadAttention", "NADAM", "NAdam", "Nesterov", "OADAM", "OAdam", "Optimiser", "OptimiserChain",
     "PairwiseFusion", "Parallel", "Params", "PixelShuffle", "RADAM", "RAdam", "RMSProp", "RNN", "RNNCell", "Recur",
     "Recurrence", "Rprop", "SamePad", "Scale", "SignDecay", "SkipConnection", "Upsample", "VARIANTS", "WeightDecay",

@@ -48,15 +48,16 @@ def plan(values: Mapping[str, Any], vocabulary: Vocabulary) -> Plan:
 
 def write_document(path: Path, document: Document, keep: Any = None) -> None:
     """Write a document that a reader of any format gave, its arrays with checksums; see ``write``. Changes it."""
-    from holdfast.formats.change import as_bson
+    from holdfast.formats.document.change import as_bson
 
     publish(path, plan_document(as_bson(document)))
 
 
 def publish(path: Path, plan: Plan, *, durable: bool = True) -> None:
     """Put ``plan`` at ``path``, its checksums made on the way; see ``storage.local.publish``."""
-    sealing = Sealing(plan)
-    buffers = [view if seen is None else local.Watched(view, seen) for view, seen in sealing.parts()]
+    with held():
+        sealing = Sealing(plan)
+        buffers = [view if seen is None else local.Watched(view, seen) for view, seen in sealing.parts()]
     local.publish(path, buffers, durable=durable, complete=sealing.complete)
 
 
@@ -67,14 +68,17 @@ def open_file(path: Path, *, mmap: bool = True, patterns: bool = False) -> File:
 
     Raises FormatError (which byte) when it is not one whole BSON document.
     """
-    source = local.open_bytes(path, mmap=mmap)
-    name = fspath(path)
+    return file_of(fspath(path), local.open_bytes(path, mmap=mmap).data, patterns=patterns)
+
+
+def file_of(name: str, data: Any, *, patterns: bool = False) -> File:
+    """The file called ``name`` whose bytes are ``data``; see ``open_file``."""
     try:
-        reading = read_document(source.data, patterns=patterns)
+        reading = read_document(data, patterns=patterns)
     except FormatError as error:
         raise in_file(error, name) from None
     document, whole = reading.document, "tag" in reading.document and isinstance(reading.document["tag"], str)
     if whole:
         backrefs = {"_backrefs": document["_backrefs"]} if "_backrefs" in document else {}
         document = {ROOT: {key: value for key, value in document.items() if key != "_backrefs"}, **backrefs}
-    return File(name, source.data, document, reading.sealed, whole, reading.blobs)
+    return File(name, data, document, reading.sealed, whole, reading.blobs)

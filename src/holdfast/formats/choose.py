@@ -210,7 +210,7 @@ def look(path: Path) -> Look:
         seen = Look(head, file.read(len(TRAILER)), size)
         if not _is_zip(seen):
             return seen
-    from holdfast.formats.archive import names
+    from holdfast.formats.foreign.archive import names
 
     try:
         return Look(seen.head, seen.tail, size, tuple(names(path)))

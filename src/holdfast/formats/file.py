@@ -28,6 +28,10 @@ Digest = Callable[[Sequence[Blob]], Sequence[int | None]]
 """The checksum of each blob, in the format's own kind of checksum; None where a blob has none to compare with."""
 
 
+def at_hand(blobs: Sequence[Blob]) -> None:
+    """What makes blobs ready that stand in the file as they are."""
+
+
 @dataclass(slots=True)
 class File:
     """An open file: its document, and what is needed to check and build parts of it."""
@@ -48,10 +52,8 @@ class File:
     hidden: frozenset[str] = frozenset()
     """Names of values that stand beside the others: loaded when they are asked for, not listed."""
     digest: Digest = checksums
-    ready: Callable[[Sequence[Blob]], Any] = len
+    ready: Callable[[Sequence[Blob]], None] = at_hand
     """Told which blobs are wanted before they are looked at, for formats that do not have them at hand."""
-    packed: bool = False
-    """Whether it is the file's arrays that ``ready`` fills, which then stand in memory and not on the disk."""
     frame: Callable[[], str] = str
     """Says what is damaged outside the arrays, by the format's own checksums; nothing if all is well."""
 
@@ -62,6 +64,11 @@ class File:
     @property
     def size(self) -> int:
         return len(self.data)
+
+    @property
+    def packed(self) -> bool:
+        """Whether blobs have their values only when ``ready`` was told of them; these stand in memory then."""
+        return self.ready is not at_hand
 
     @property
     def checked(self) -> bool:
@@ -127,23 +134,29 @@ def in_file(error: FormatError, path: str) -> HoldfastError:
 TRIES: Final = 5
 
 
-def steady(path: Path, opening: Callable[[], Opened]) -> Opened:
+def steady(path: Path, opening: Callable[[str], Opened]) -> Opened:
     """What ``opening`` gives, which opens ``path`` more than once, all of it from one and the same file.
 
     A save replaces a file at any moment. Where a library opens it beside us, two files could be mixed into one that
-    nobody wrote; then both are opened again. Raises FormatError where that goes on and on, or ``opening`` itself fails.
+    nobody wrote; then both are opened again. Raises FormatError, with the path, where that goes on and on, or
+    ``opening`` itself fails.
     """
+    name = fspath(path)
     for _ in range(TRIES):
         before = _identity(path)
         try:
-            opened = opening()
+            opened = opening(name)
+        except FormatError as error:
+            if _identity(path) == before:
+                raise in_file(error, name) from error.__cause__
+            continue
         except (HoldfastError, OSError):
             if _identity(path) == before:
                 raise
             continue
         if _identity(path) == before:
             return opened
-    raise FormatError(f"{fspath(path)}: the file is replaced faster than it can be opened; try again")
+    raise FormatError(f"{name}: the file is replaced faster than it can be opened; try again")
 
 
 def _identity(path: Path) -> tuple[int, ...]:

@@ -22,9 +22,9 @@ from numpy.lib import format as npy
 from holdfast.codec.lower import lower
 from holdfast.codec.rule import Vocabulary
 from holdfast.errors import FormatError, UnsupportedError
-from holdfast.formats.arrays import NdArray, array_document, plain
+from holdfast.formats.document.arrays import NdArray, array_document, plain
+from holdfast.formats.document.leaves import ADVICE, Keep, as_it_is, leaves, path_of
 from holdfast.formats.file import ROOT, File, Path, in_file, unchecked
-from holdfast.formats.leaves import ADVICE, Keep, as_it_is, leaves, path_of
 from holdfast.storage import local
 from holdfast.wire.values import Document
 

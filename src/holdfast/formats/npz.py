@@ -19,11 +19,11 @@ from holdfast.codec.lower import lower
 from holdfast.codec.rule import Vocabulary
 from holdfast.errors import FormatError, UnsupportedError
 from holdfast.formats import npy
-from holdfast.formats.archive import Bytes, Member, closing, directory, head_of, inflate
-from holdfast.formats.arrays import plain
-from holdfast.formats.file import File, Path, in_file
-from holdfast.formats.leaves import ADVICE, Held, Keep, Leaf, Note, as_it_is, document_of, is_flat, leaves
-from holdfast.formats.seals import STALE, resembles, sealed
+from holdfast.formats.document.arrays import plain
+from holdfast.formats.document.leaves import ADVICE, Held, Keep, Leaf, Note, as_it_is, document_of, is_flat, leaves
+from holdfast.formats.file import File, Path, at_hand, in_file
+from holdfast.formats.foreign.archive import Bytes, Member, closing, directory, head_of, inflate
+from holdfast.formats.foreign.seals import STALE, resembles, sealed
 from holdfast.storage import local, system
 from holdfast.vocab.types import BY_DTYPE
 from holdfast.wire.checksum import checksum
@@ -104,9 +104,8 @@ def open_file(path: Path, *, mmap: bool = True) -> File:
     return File(
         *(name, source.data, document, False, False, blobs, ".npz", is_flat(document)),
         digest=archive.digest,
-        ready=archive.fill,
+        ready=archive.fill if archive.waiting else at_hand,
         frame=lambda: _damage(source.data),
-        packed=any(member.compressed for _, member, *_ in held),
     )
 
 

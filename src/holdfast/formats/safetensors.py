@@ -12,7 +12,6 @@ Source: the README of github.com/huggingface/safetensors.
 import json
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
-from os import fspath
 from typing import Any, Final
 
 import numpy as np
@@ -20,13 +19,24 @@ import numpy as np
 from holdfast.codec.lower import lower
 from holdfast.codec.rule import Vocabulary
 from holdfast.errors import FormatError, UnsupportedError
-from holdfast.formats.archive import Bytes
-from holdfast.formats.arrays import plain
-from holdfast.formats.file import File, Path, in_file, steady
-from holdfast.formats.leaves import ADVICE, Held, Keep, Leaf, Note, as_it_is, document_of, is_flat, leaves, memory_of
-from holdfast.formats.seals import DIGITS, STALE, is_sum, resembles, sum_of, text_of
+from holdfast.formats.document.arrays import plain
+from holdfast.formats.document.leaves import (
+    ADVICE,
+    Held,
+    Keep,
+    Leaf,
+    Note,
+    as_it_is,
+    document_of,
+    is_flat,
+    leaves,
+    memory_of,
+)
+from holdfast.formats.file import File, Path, steady
+from holdfast.formats.foreign.archive import Bytes
+from holdfast.formats.foreign.seals import DIGITS, STALE, is_sum, resembles, sum_of, text_of
 from holdfast.storage import local
-from holdfast.vocab.numpy import CARRIERS, NAMED
+from holdfast.vocab.dtypes import CARRIERS, NAMED
 from holdfast.wire.checksum import checksum
 from holdfast.wire.plan import ALIGNMENT
 from holdfast.wire.values import Document
@@ -36,7 +46,7 @@ METADATA: Final = "__metadata__"
 """The one name that is no tensor's: a dictionary of texts."""
 OURS: Final = "holdfast"
 """The key in it that is Holdfast's."""
-FRAMEWORKS: Final = {"torch.Tensor": "pt", "torch.nn.Parameter": "pt"}
+FRAMEWORKS: Final = {"torch.Tensor": "pt", "torch.nn.Parameter": "pt", "jax.Array": "flax"}
 """What other libraries want to read under ``format``."""
 SEAL: Final = "0" * DIGITS
 """What stands where the checksum of the header comes."""
@@ -81,11 +91,7 @@ def open_file(path: Path, *, mmap: bool = True) -> File:
 
     Raises FormatError for what safetensors itself refuses, and for dtypes that neither NumPy nor torch has.
     """
-    name = fspath(path)
-    try:
-        return steady(path, lambda: _opened(name, mmap))
-    except FormatError as error:
-        raise error if name in error.message else in_file(error, name) from None
+    return steady(path, lambda name: _opened(name, mmap))
 
 
 def _opened(path: str, mmap: bool) -> File:

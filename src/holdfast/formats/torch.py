@@ -11,17 +11,16 @@ import warnings
 import zlib
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from os import fspath
 from pickle import UnpicklingError
 from typing import Any, Final
 
 from holdfast.codec.lower import lower
 from holdfast.errors import FormatError, LimitError, UnsupportedError
-from holdfast.formats.archive import Bytes, Member, directory
-from holdfast.formats.arrays import plain
 from holdfast.formats.bson import RESERVED
-from holdfast.formats.file import ROOT, File, Path, in_file, steady, unchecked
-from holdfast.formats.pickles import storages
+from holdfast.formats.document.arrays import plain
+from holdfast.formats.file import ROOT, File, Path, steady, unchecked
+from holdfast.formats.foreign.archive import Bytes, Member, directory
+from holdfast.formats.foreign.pickles import storages
 from holdfast.storage import local
 from holdfast.vocab import vocabulary
 from holdfast.wire.checksum import THREADS
@@ -49,11 +48,7 @@ def open_file(path: Path, *, mmap: bool = True) -> File:
     Raises FormatError for a file that holds more than tensors and plain values, for TorchScript, and for a zip that is
     not what it says.
     """
-    name = fspath(path)
-    try:
-        return steady(path, lambda: _opened(name, mmap))
-    except FormatError as error:
-        raise error if name in error.message else in_file(error, name) from None
+    return steady(path, lambda name: _opened(name, mmap))
 
 
 def _opened(path: str, mmap: bool) -> File:

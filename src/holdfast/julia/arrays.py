@@ -5,6 +5,7 @@ arrays from Julia are therefore in Fortran order with indices one less.
 """
 
 from collections.abc import Callable
+from math import prod
 from typing import Any, Final
 
 import numpy as np
@@ -35,6 +36,33 @@ def as_array(value: Any) -> NdArray:
     if wrapper is None:
         raise UnsupportedError(f"{type(value).__name__} is not an array that NumPy has")
     return wrapper(value)
+
+
+MAX_WRAPPED: Final = 100
+"""Wrappers around wrappers."""
+
+
+def drawn(value: Any) -> int:
+    """How many elements ``as_array`` makes of ``value`` that are not in the file: of a range, a diagonal, a one-hot array.
+
+    Raises UnsupportedError for wrappers more than 100 deep.
+
+    >>> from holdfast.julia.values import DataType, Struct
+    >>> drawn(Struct(DataType(["Main", "Base", "OneTo"]), [10**12]))
+    1000000000000
+    """
+    for _ in range(MAX_WRAPPED):
+        if isinstance(value, range):
+            return len(value)
+        if isinstance(value, Array) and not value.data:
+            return prod(value.size)
+        if not isinstance(value, Struct) or not len(value):
+            return 0
+        count = DRAWN.get(type_name(value.type))
+        if count is not None:
+            return int(count(value))
+        value = value[1 if type_name(value.type) in TRACKED and len(value) > 1 else 0]
+    raise UnsupportedError(f"an array in more than {MAX_WRAPPED} wrappers")
 
 
 def _of_tensor(tensor: Any) -> NdArray:
@@ -251,6 +279,31 @@ def _columns(vectors: Any) -> Any:
         return np.frombuffer(vectors.data, np.uint32).reshape(-1, 2)
     return vectors.data if isinstance(vectors, Array) else vectors
 
+
+TRACKED: Final = frozenset({"Tracker.TrackedArray", "Flux.Tracker.TrackedArray"})
+"""Wrappers whose second field is the array."""
+
+
+def _labels(struct: Struct) -> int:
+    count = int(struct[1]) if len(struct) > 1 else int(struct.type.params[1])
+    return count * int(np.size(as_array(struct[0])))
+
+
+DRAWN: Final[dict[str, Callable[[Struct], int]]] = {
+    "LinearAlgebra.Diagonal": lambda struct: len(struct[0]) ** 2,
+    "LinearAlgebra.Bidiagonal": lambda struct: len(struct[0]) ** 2,
+    "SparseArrays.SparseMatrixCSC": lambda struct: int(struct[0]) * int(struct[1]),
+    "Base.StepRange": lambda struct: abs(int(struct[2]) - int(struct[0])) // max(abs(int(struct[1])), 1) + 1,
+    "Base.StepRangeLen": lambda struct: int(struct[2]),
+    "Base.LinRange": lambda struct: int(struct[2]),
+    "Base.OneTo": lambda struct: int(struct[0]),
+    "Base.BitArray": lambda struct: 64 * len(struct[0]),
+    "Flux.OneHotArray": _labels,
+    "OneHotArrays.OneHotArray": _labels,
+    "Flux.OneHotVector": lambda struct: int(struct[1]),
+    "Flux.OneHotMatrix": lambda struct: int(struct[0]) * len(_columns(struct[1])),
+}
+"""Wrappers that say more elements than they hold -> how many."""
 
 WRAPPERS: Final[dict[str, Callable[[Struct], NdArray]]] = {
     "Base.PermutedDimsArrays.PermutedDimsArray": _permuted,

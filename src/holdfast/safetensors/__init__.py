@@ -10,7 +10,8 @@ a file is whole and on the disk when it returns, and checksums are compared when
 opened.py  safe_open
 torch.py   for tensors of PyTorch's: save_file, load_file, save, load, save_model, load_model
 numpy.py   for arrays of NumPy's: save_file, load_file, save, load
-bytes.py   what both have in common
+flax.py    for arrays of JAX's: the same
+bytes.py   what they have in common
 """
 
 from typing import Any

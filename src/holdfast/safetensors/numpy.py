@@ -9,7 +9,7 @@ from os import PathLike
 
 import numpy as np
 
-from holdfast.formats.arrays import NdArray
+from holdfast.formats.document.arrays import NdArray
 from holdfast.safetensors.bytes import as_bytes, from_bytes, write
 from holdfast.safetensors.opened import safe_open
 

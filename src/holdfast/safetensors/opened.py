@@ -14,12 +14,12 @@ import numpy as np
 from holdfast.codec.lift import backrefs_of, resolve
 from holdfast.codec.rule import Options
 from holdfast.errors import FormatError, MissingError, UnsupportedError
-from holdfast.formats.arrays import NdArray, array_of
 from holdfast.formats.choose import open_file
-from holdfast.formats.leaves import is_array
+from holdfast.formats.document.arrays import NdArray, array_of
+from holdfast.formats.document.leaves import is_array
 from holdfast.formats.safetensors import CODES, METADATA
 from holdfast.vocab import vocabulary
-from holdfast.vocab.numpy import CARRIERS
+from holdfast.vocab.dtypes import CARRIERS
 
 FRAMEWORKS: Final[Mapping[str, str]] = {
     "pt": "torch",
@@ -27,6 +27,8 @@ FRAMEWORKS: Final[Mapping[str, str]] = {
     "pytorch": "torch",
     "np": "numpy",
     "numpy": "numpy",
+    "flax": "jax",
+    "jax": "jax",
 }
 """Words for a framework -> the package that it means."""
 
@@ -40,7 +42,7 @@ class safe_open:
     """A file whose tensors are read one by one; the arguments are those of ``safetensors.safe_open``.
 
     filename   any file that ``holdfast.load`` reads
-    framework  "pt" for tensors, "np" for NumPy arrays
+    framework  "pt" for tensors, "np" for NumPy arrays, "flax" for JAX's
     device     where tensors go
     backend    "mmap", or "pread" to read the file into memory at once
 
@@ -64,8 +66,8 @@ class safe_open:
         backend: str = "mmap",
     ) -> None:
         if framework not in FRAMEWORKS:
-            raise UnsupportedError(f'framework is "pt" or "np", not {framework!r}')
-        self._numpy = FRAMEWORKS[framework] == "numpy"
+            raise UnsupportedError(f'framework is "pt", "np" or "flax", not {framework!r}')
+        self._framework = FRAMEWORKS[framework]
         self._device = device_name(device)
         self._file = open_file(filename, mmap=backend != "pread")
         self._file.verify_frame()
@@ -99,8 +101,11 @@ class safe_open:
         if name not in self._checked:
             self._file.verify_blobs(audited.blobs)
             self._checked.add(name)
-        if self._numpy:
-            return array_in(self._node(name), self._backrefs, name)
+        if self._framework != "torch":
+            array = array_in(self._node(name), self._backrefs, name)
+            return array if self._framework == "numpy" else jax_array(array, self._device)
+        if kind_of(self._node(name)) == "jax.Array":
+            return tensor_of(array_in(self._node(name), self._backrefs, name), self._device)
         value = self._file.lift(audited, [name], vocabulary(), Options(device=self._device))[name]
         return tensor_of(value, self._device)
 
@@ -136,6 +141,20 @@ class Slice:
 
     def __getitem__(self, key: Any) -> Any:
         return self._tensor[key]
+
+
+def kind_of(node: Any) -> Any:
+    """The class that an array's document names, if it names one."""
+    return node.get("type") if node.get("tag") == "python" else node.get("python")
+
+
+def jax_array(array: NdArray, device: str) -> Any:
+    """``array`` as one of JAX's."""
+    try:
+        from holdfast.vocab.jax.arrays import placed
+    except ImportError:
+        raise MissingError("arrays of JAX's", "holdfast[jax]") from None
+    return placed(array, Options(device=device))
 
 
 def array_in(node: Any, backrefs: list[Any], name: str) -> NdArray:

@@ -19,6 +19,7 @@ from holdfast.julia.arrays import as_array
 from holdfast.julia.types import type_name
 from holdfast.julia.values import Array, NamedTuple, Struct
 from holdfast.state.match import WRAPPERS, Spec, join, unwrapped
+from holdfast.vocab import hosted
 
 MAX_NAMES: Final = 1_000_000
 """Modules, containers and arrays in one value: a file could name one array by ever longer paths."""
@@ -88,6 +89,8 @@ class Records(Vocabulary):
     def named(self, kind: Kind, name: str) -> Rule | None:
         if kind == "tag" and name == RECORD.name:
             return RECORD
+        if kind == "python" and name == hosted.RULE.name:
+            return hosted.RULE  # as good to fill something with, and JAX is not imported for it
         if kind == "python" and name not in TORCH and name.partition(".")[0] in vocab.FRAMEWORKS:
             return None
         return super().named(kind, name)

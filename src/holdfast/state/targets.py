@@ -45,7 +45,15 @@ def plan_plain(target: Any, saved: Any, at: str) -> Plan:
             return plan(target, saved, at)
     if callable(getattr(target, "load_state_dict", None)) and callable(getattr(target, "state_dict", None)):
         return plan_stateful(target, saved, at)
-    return refused(at, f"{type_text(target)} cannot be filled in place; use load instead")
+    return refused(at, f"{type_text(target)} cannot be filled in place; {advice_for(target)}")
+
+
+def advice_for(target: Any) -> str:
+    """What to do instead: arrays of JAX's never change, and a module of NNX is filled by NNX itself."""
+    names = {f"{cls.__module__.partition('.')[0]}.{cls.__name__}" for cls in type(target).__mro__}
+    if "flax.Pytree" in names:
+        return "load it, and call nnx.update(model, nnx.state(loaded))"
+    return "use load instead"
 
 
 # -- arrays -----------------------------------------------------------------------------------------------------------

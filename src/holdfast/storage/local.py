@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
+from holdfast.collector import held
 from holdfast.errors import DurabilityError, UnsupportedError
 from holdfast.storage.draft import sweep
 from holdfast.storage.folder import Folder, kind_of
@@ -76,15 +77,17 @@ def publish(
     (['m.bson'], b'four\\x00\\x00')
     """
     path = os.fspath(path)
-    views = flat(buffers)
-    with _explained(path, sum(view.nbytes for view, _ in views)):
+    with held():
+        views = flat(buffers)
+    size = sum(view.nbytes for view, _ in views)
+    with _explained(path, size):
         place, name = _target(path, exclusive)
         with Folder(place) as folder:
             old = folder.look(name)
             if old is not None:
                 _check(old, path, exclusive)
             sweep(folder)
-            replace(folder, name, views, complete, old=old, durable=durable, exclusive=exclusive)
+            replace(folder, name, views, complete, size=size, old=old, durable=durable, exclusive=exclusive)
 
 
 def _target(path: str, exclusive: bool) -> tuple[str, str]:

@@ -11,7 +11,7 @@ import os
 from dataclasses import dataclass
 from typing import Final
 
-from holdfast.errors import FormatError
+from holdfast.errors import FormatError, LimitError
 from holdfast.storage import system
 from holdfast.storage.folder import kind_of
 from holdfast.storage.share import Shared
@@ -76,6 +76,8 @@ def _map(file: io.FileIO, size: int, path: str) -> mmap.mmap:
     try:
         return system.private_map(file.fileno(), size)
     except OSError as error:
+        if error.errno == errno.ENOMEM:
+            raise LimitError(f"{path!r} has {size:,} bytes, more than this process can map") from None
         if error.errno != errno.ENODEV:
             raise
         return _read(file, size, path)  # a file system that cannot map
@@ -85,7 +87,14 @@ def _map(file: io.FileIO, size: int, path: str) -> mmap.mmap:
 
 def _read(file: io.FileIO, size: int, path: str) -> mmap.mmap:
     """Read the file into fresh memory, long ones by several threads; what is not in the page cache, around it."""
-    memory = system.fresh_memory(size)
+    try:
+        memory = system.fresh_memory(size)
+    except OSError as error:
+        if error.errno != errno.ENOMEM:
+            raise
+        raise LimitError(
+            f"{path!r} has {size:,} bytes, more than there is memory for; load it with mmap=True"
+        ) from None
     with memoryview(memory) as view:
         fd = file.fileno()
         whole = size - size % GRAIN if size >= MUCH and _is_cold(fd, size) and system.direct(fd, on=True) else 0

@@ -24,16 +24,18 @@ def replace(
     views: Views,
     complete: Callable[[], object],
     *,
+    size: int,
     old: os.stat_result | None,
     durable: bool,
     exclusive: bool,
 ) -> None:
-    """Write ``views`` to ``name`` in ``folder``; ``old`` is what stands there, whose owner and mode are kept."""
+    """Write ``views``, of ``size`` bytes, to ``name`` in ``folder``; ``old`` is what stands there, whose owner and mode
+    are kept."""
     # A new file gets its mode from the kernel, which knows the umask and the folder's default ACL. The content of an
     # old one may be private, so its draft is too until it has the old file's mode.
     with Draft(folder) as draft:
         draft.create(name, 0o666 if old is None else 0o600)
-        system.reserve(draft.fd, sum(view.nbytes for view, _ in views))
+        system.reserve(draft.fd, size)
         write_file(draft.fd, views, complete, direct=durable)
         if old is not None:
             _inherit(draft.fd, old)

@@ -96,7 +96,9 @@ def flat(buffers: "Iterable[Buffer | Watched]") -> list[tuple[memoryview, Seen |
         try:
             view = memoryview(data)
             if view.nbytes:
-                views.append((view.cast("B"), seen))
+                views.append(
+                    (view if view.format == "B" and view.ndim == 1 and view.contiguous else view.cast("B"), seen)
+                )
         except (BufferError, TypeError, ValueError) as error:
             raise UnsupportedError(f"buffer {index} is not plain bytes in the order of the file: {error}") from error
     return views
@@ -122,6 +124,10 @@ def way(views: Views, *, direct: bool) -> Way:
     """
     size, stretches, runs = 0, [], [Run(0)]
     for view, seen in views:
+        if seen is None and view.nbytes < LONG:  # nearly every one
+            runs[-1].views.append(view)
+            size += view.nbytes
+            continue
         own = _own(size, view.nbytes, seen, direct)
         if own or seen is not None:
             stretches.append(Stretch(size, view, seen, own, staged=direct and bool(own) and _is_apart(view, own.start)))

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from holdfast.collector import held
 from holdfast.storage import system
 from holdfast.storage.share import Shared
 from holdfast.storage.way import Stretch, Views, shown, way
@@ -34,7 +35,8 @@ def write_file(fd: int, views: Views, complete: Callable[[], object], *, direct:
     """
     if not system.WRITES_ANYWHERE:
         views = shown(views)
-    found = way(views, direct=direct)
+    with held():
+        found = way(views, direct=direct)
     if found.direct and not system.direct(fd, on=True):
         found = way(views, direct=False)
     cache = _Cache(direct=found.direct)

@@ -3,20 +3,24 @@
 julia.py    BSON.jl's tags and the structs of Julia's Base
 python.py   Python's own values
 classes.py  users' classes
-numpy.py    arrays and scalars
+numpy.py    arrays and scalars; dtypes.py: their dtypes, which are values too
+absent.py   tensors where torch is not installed
 randoms.py  NumPy's random generators
 torch.py    tensors, modules, optimisers (imported when first met)
 flux.py     Flux's structs as the modules of ``holdfast.flux`` (likewise)
+hosted.py   JAX's arrays without JAX
+jax/        JAX's arrays and keys; Flax, Equinox, Optax (likewise)
 types.py    the documents of Julia's types
 """
 
 from collections.abc import Callable
 from functools import cache
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Final
 
 from holdfast.codec.rule import Vocabulary
-from holdfast.vocab import classes, instances, julia, numpy, python, randoms
+from holdfast.vocab import absent, classes, dtypes, hosted, instances, julia, numpy, python, randoms
 
 
 def _torch() -> Vocabulary | None:
@@ -35,6 +39,26 @@ def _flux() -> Vocabulary | None:
     return flux.vocabulary()
 
 
+def _jax() -> Vocabulary:
+    if find_spec("jax") is None:
+        return Vocabulary([hosted.RULE])
+    from holdfast.vocab import jax
+
+    return jax.vocabulary()
+
+
+def _on_jax(package: str) -> Callable[[], Vocabulary | None]:
+    """What gives the vocabulary of a library that stands on JAX."""
+
+    def load() -> Vocabulary | None:
+        if find_spec("jax") is None or find_spec(package) is None:
+            return None
+        whole: Vocabulary = import_module(f"holdfast.vocab.jax.{package}").vocabulary()
+        return whole
+
+    return load
+
+
 def _argparse() -> Vocabulary:
     """A namespace is saved like any object; its module is too slow to import for those who have none."""
     from argparse import Namespace
@@ -50,6 +74,8 @@ FRAMEWORKS: Final[dict[str, Callable[[], Vocabulary | None]]] = {
     "argparse": _argparse,
     "torch": _torch,
     "holdfast": _flux,
+    **dict.fromkeys(("jax", "jaxlib"), _jax),
+    **{package: _on_jax(package) for package in ("flax", "equinox", "optax")},
     **dict.fromkeys(FLUX_PACKAGES, _flux),
 }
 """First word of a class's module or of a name in a file -> the vocabulary that knows it."""
@@ -58,7 +84,7 @@ FRAMEWORKS: Final[dict[str, Callable[[], Vocabulary | None]]] = {
 @cache
 def standing() -> Vocabulary:
     """The rules that hold for every file; frameworks join when they are first met."""
-    rules = [*julia.RULES, *python.RULES, *numpy.RULES, *randoms.RULES]
+    rules = [*julia.RULES, *python.RULES, *numpy.RULES, *dtypes.RULES, *absent.RULES, *randoms.RULES]
     return Vocabulary(rules, class_rules=[classes.class_rule], frameworks=FRAMEWORKS)
 
 

@@ -14,7 +14,7 @@ from holdfast.codec.rule import Fields, Filling, Items, Rule
 from holdfast.errors import FormatError, UnsupportedError
 from holdfast.vocab import vectors
 from holdfast.vocab.julia import nothings, struct
-from holdfast.vocab.keys import hashed, savable, shown
+from holdfast.vocab.keys import hashed, savable, shown, spread
 from holdfast.vocab.types import ANY, DICT, NOTHING, SET, base
 from holdfast.wire.values import MAX_KEY
 
@@ -96,7 +96,7 @@ def pairs_of(level: Fields) -> list[tuple[Any, Any]]:
     keys, values = level["data"]
     if type(keys) is not list or type(values) is not list or len(keys) != len(values):
         raise FormatError("the keys and values of a dictionary are not two lists of one length")
-    return list(zip(map(hashed, keys), values, strict=True))
+    return list(zip(spread(list(map(hashed, keys))), values, strict=True))
 
 
 def filled(value: Any, level: Fields) -> None:
@@ -213,7 +213,7 @@ def set_struct(python: str, value: Iterable[Any]) -> Fields:
 def members_of(level: Fields) -> list[Any]:
     """The members of what ``set_struct`` wrote."""
     (members,) = level["data"]
-    return list(map(hashed, elements_of(members)))
+    return list(spread(list(map(hashed, elements_of(members)))))
 
 
 def lift_set(_: Fields) -> Filling:

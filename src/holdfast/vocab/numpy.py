@@ -3,148 +3,27 @@
 Strategy: an array's bytes go out as they lie in memory. Column-major memory is a Julia Array; row-major memory is
 the same bytes with the dimensions reversed inside a ``PermutedDimsArray``, so that ``x[i, j]`` is the same element
 in both languages. A dtype that Julia's Base lacks travels as unsigned integers (or bytes) with the dtype in an
-extra key. No dtype is ever made from a text of the file: ``DTYPES`` is the exact table.
+extra key (``dtypes.py``).
 """
 
 from functools import cache
 from typing import Any, Final, Literal
 
-import ml_dtypes
 import numpy as np
 
 from holdfast.codec.rule import Fields, Items, Make, Options, Rule, Shared
-from holdfast.errors import FormatError, LimitError, UnsupportedError
+from holdfast.errors import FormatError
 from holdfast.julia.types import BITS, dtype_of
 from holdfast.julia.values import Array, DataType, Struct
+from holdfast.vocab.dtypes import CARRIERS, LOWER_NAMES, NAMED, SWAPPED, count_of, describe, dtype_from
 from holdfast.vocab.keys import shown
 from holdfast.vocab.types import BY_DTYPE, array_type, datatype, tuple_of
 from holdfast.wire.values import MAX_BLOB, Alike, Blob, Int32
 
 NdArray = np.ndarray[Any, Any]
 
-MAX_DIMS: Final = 64
-"""NumPy's own limit since 2.0."""
 SLAB: Final = 1 << 30
 """Bytes of one piece of an array that is too large for one BSON binary."""
-
-EXTENDED: Final = {
-    name: np.dtype(getattr(ml_dtypes, name))
-    for name in (
-        "bfloat16",
-        "float8_e3m4",
-        "float8_e4m3",
-        "float8_e4m3b11fnuz",
-        "float8_e4m3fn",
-        "float8_e4m3fnuz",
-        "float8_e5m2",
-        "float8_e5m2fnuz",
-        "float8_e8m0fnu",
-        "float6_e2m3fn",
-        "float6_e3m2fn",
-        "float4_e2m1fn",
-        "int2",
-        "int4",
-        "uint2",
-        "uint4",
-    )
-    if hasattr(ml_dtypes, name)
-}
-"""dtypes of ml_dtypes: Julia sees unsigned integers of the same width."""
-
-TIMES: Final = {
-    f"{kind}[{unit}]": np.dtype(f"{kind}[{unit}]")
-    for kind in ("datetime64", "timedelta64")
-    for unit in ("Y", "M", "W", "D", "h", "m", "s", "ms", "us", "ns", "ps", "fs", "as")
-} | {"datetime64": np.dtype("datetime64"), "timedelta64": np.dtype("timedelta64")}
-"""Times: Julia sees Int64."""
-
-CARRIERS: Final[dict[int, np.dtype[Any]]] = {
-    1: np.dtype(np.uint8),
-    2: np.dtype(np.uint16),
-    4: np.dtype(np.uint32),
-    8: np.dtype(np.int64),
-}
-"""Width in bytes -> the integer that carries a dtype which Julia's Base lacks."""
-
-NAMED: Final[dict[str, np.dtype[Any]]] = {dtype.name: dtype for dtype in BY_DTYPE} | EXTENDED | TIMES
-"""Every dtype that has a name of its own."""
-
-LOWER_NAMES: Final = {dtype: name for name, dtype in NAMED.items()}
-
-Description = str | list[Any]
-"""How a file says a dtype: a name; ``["S", bytes]``, ``["U", characters]`` or ``["V", bytes]``; or a list of fields."""
-
-
-# -- dtypes -----------------------------------------------------------------------------------------------------------
-
-
-def describe(dtype: np.dtype[Any]) -> Any:
-    """``dtype`` as a value for the file. Raises UnsupportedError for object and platform-dependent dtypes.
-
-    >>> describe(np.dtype("<U5")), describe(np.dtype([("x", "f4"), ("n", "i8", (2,))]))
-    (['U', 5], ['struct', 20, [['x', 'float32', 0, []], ['n', 'int64', 4, [2]]]])
-    """
-    native = dtype.newbyteorder("=")
-    if native in LOWER_NAMES:
-        return LOWER_NAMES[native]
-    if dtype.names is not None and dtype.fields is not None:
-        if dtype.hasobject:
-            raise UnsupportedError(f"an array of dtype {dtype} holds Python objects; save them as a list")
-        fields = [(name, *dtype.fields[name][:2]) for name in dtype.names]
-        entries = [[name, describe(field.base), int(offset), list(field.shape)] for name, field, offset in fields]
-        return ["struct", dtype.itemsize, entries]
-    if dtype.kind in "SUV" and dtype.subdtype is None:
-        return [dtype.kind, dtype.itemsize // (4 if dtype.kind == "U" else 1)]
-    raise UnsupportedError(f"an array of dtype {dtype} cannot be saved" + _advice(dtype))
-
-
-def _advice(dtype: np.dtype[Any]) -> str:
-    if dtype.hasobject:
-        return ": it holds Python objects; save them as a list"
-    portable = "complex128" if dtype.kind == "c" else "float64"
-    return f": its bytes depend on the machine; convert it, for example to {portable}"
-
-
-def dtype_from(description: Any) -> np.dtype[Any]:
-    """The dtype that ``description`` says. Raises FormatError for one that ``describe`` never gives."""
-    if isinstance(description, str):
-        if description not in NAMED:
-            raise FormatError(f"{shown(description)} is not a dtype")
-        return NAMED[description]
-    match description:
-        case ["S" | "U" | "V" as kind, int(length)] if 0 <= length <= MAX_BLOB // 4:
-            return np.dtype(f"{kind}{length}")
-        case ["struct", int(size), list(entries)] if 0 <= size <= MAX_BLOB:
-            return _structured(size, entries)
-    raise FormatError(f"{shown(description)} is not a dtype")
-
-
-def _structured(size: int, entries: list[Any]) -> np.dtype[Any]:
-    names, formats, offsets = [], [], []
-    for name, description, offset, shape in entries:
-        field = dtype_from(description)
-        width = field.itemsize * _count(shape)
-        if not 0 <= offset <= size - width:
-            raise FormatError(f"field {shown(name)} of a dtype does not fit in its {size:,} bytes")
-        names.append(str(name))
-        formats.append((field, tuple(shape)) if shape else field)
-        offsets.append(offset)
-    return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": size})
-
-
-def _count(size: Any) -> int:
-    """The number of elements, in numbers that cannot wrap."""
-    if not isinstance(size, (list, tuple)) or not all(type(n) is int or isinstance(n, np.int32) for n in size):
-        raise FormatError(f"the size of an array is {shown(size)}")
-    if len(size) > MAX_DIMS:
-        raise LimitError(f"an array of {len(size)} dimensions; NumPy has {MAX_DIMS} at most")
-    count = 1
-    for length in size:
-        if length < 0:
-            raise FormatError(f"an array has {length} elements along one dimension")
-        count *= int(length)
-    return count
-
 
 # -- arrays -----------------------------------------------------------------------------------------------------------
 
@@ -217,8 +96,8 @@ def _carried(array: NdArray) -> tuple[NdArray, dict[str, Any]]:
         return array, {}
     description = describe(dtype)
     keys: dict[str, Any] = {"python": "numpy.ndarray", "dtype": _literal(description)}
-    if not dtype.isnative:
-        keys["byteorder"] = "swapped"
+    if not dtype.isnative and dtype.names is None:
+        keys["byteorder"] = SWAPPED
     if dtype.newbyteorder("=") in LOWER_NAMES:
         array = array.astype(dtype.newbyteorder("=")) if not dtype.isnative else array
         return (array if array.dtype in BY_DTYPE else _viewed(array, CARRIERS[dtype.itemsize])), keys
@@ -257,7 +136,7 @@ def lift_array(level: Fields) -> Any:
     type_, size, data = level["type"], level["size"], level["data"]
     dtype = dtype_of(type_)
     size = size.tolist() if isinstance(size, np.ndarray) else size
-    count = _count(size)
+    count = count_of(size)
     if isinstance(data, Blob) and dtype is not None:
         return _shaped(data, dtype, size, count)
     if isinstance(data, Blob):
@@ -291,14 +170,6 @@ def lift_permuted(level: Fields) -> Any:
     return Struct(type_, data)
 
 
-def lift_foreign(level: Fields) -> Any:
-    """An array of a framework that is not installed: in the dtype that it had, where NumPy has that one too."""
-    array = lift_permuted(level) if level["tag"] == "struct" else lift_array(level)
-    dtype = NAMED.get(level["dtype"]) if isinstance(level.get("dtype"), str) else None
-    fits = isinstance(array, np.ndarray) and dtype is not None and dtype.itemsize == array.itemsize
-    return array.view(dtype) if fits else array
-
-
 def lift_ndarray(level: Fields) -> NdArray:
     """What ``array_fields`` wrote with Python's own keys on it."""
     array = (
@@ -314,18 +185,27 @@ def lift_ndarray(level: Fields) -> NdArray:
         return array
     dtype = dtype_from(level["dtype"])
     if "shape" in level:
-        count = _count(level["shape"])
+        count = count_of(level["shape"])
         if count * dtype.itemsize != array.nbytes:
             raise FormatError(f"an array of shape {level['shape']} and {dtype} holds {array.nbytes:,} bytes")
-        return np.ndarray(level["shape"], _swapped(dtype, level), np.ascontiguousarray(array))
+        return np.ndarray(level["shape"], _ordered(dtype, level), np.ascontiguousarray(array))
     if dtype.itemsize != array.itemsize:
         raise FormatError(f"an array of {dtype} has elements of {array.itemsize} bytes")
     array = array if array.dtype == dtype else array.view(dtype)
-    return array.astype(_swapped(dtype, level)) if "byteorder" in level else array
+    return array.astype(_ordered(dtype, level)) if "byteorder" in level else array
 
 
-def _swapped(dtype: np.dtype[Any], level: Fields) -> np.dtype[Any]:
-    return dtype.newbyteorder("S") if "byteorder" in level and dtype.names is None else dtype
+def _ordered(dtype: np.dtype[Any], level: Fields) -> np.dtype[Any]:
+    """``dtype`` in the byte order of the array. Raises FormatError where fields are said to have another one and not
+    which of them: Holdfast wrote such before each field had its own."""
+    if "byteorder" not in level:
+        return dtype
+    if dtype.names is not None:
+        raise FormatError(
+            f"the file does not say which fields of {dtype} have their bytes in the other order: "
+            "save the array anew, where it still is"
+        )
+    return dtype.newbyteorder("S")
 
 
 def assembled(level: Fields) -> NdArray:
@@ -334,7 +214,9 @@ def assembled(level: Fields) -> NdArray:
     slabs = level["slabs"]
     if order not in ("C", "F") or not all(isinstance(s, np.ndarray) and s.dtype == np.uint8 for s in slabs):
         raise FormatError("the slabs of an array are not arrays of bytes")
-    if _count(size) * carrier.itemsize != sum(slab.nbytes for slab in slabs):
+    if len({id(slab) for slab in slabs}) != len(slabs):
+        raise FormatError("a piece of an array stands in it twice")
+    if count_of(size) * carrier.itemsize != sum(slab.nbytes for slab in slabs):
         raise FormatError(f"the slabs of an array of size {size} do not add up")
     return np.concatenate(slabs).view(carrier).reshape(size, order=order)
 
@@ -377,8 +259,8 @@ def lift_generic(level: Fields) -> Any:
 SCALARS: Final = tuple({dtype.type for dtype in NAMED.values()} | {np.bytes_, np.str_, np.void})
 
 RULES: Final = [
-    Rule("tag", "array", lift=lift_foreign, alike=alike, blobs=True, needs=frozenset({"type", "size", "data"})),
-    Rule("struct", "Base.PermutedDimsArrays.PermutedDimsArray", lift=lift_foreign, alike=alike),
+    Rule("tag", "array", lift=lift_array, alike=alike, blobs=True, needs=frozenset({"type", "size", "data"})),
+    Rule("struct", "Base.PermutedDimsArrays.PermutedDimsArray", lift=lift_permuted, alike=alike),
     Rule(
         "python",
         "numpy.ndarray",

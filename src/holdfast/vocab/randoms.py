@@ -10,7 +10,7 @@ import numpy as np
 from numpy.random import BitGenerator, Generator, RandomState, SeedSequence
 
 from holdfast.codec.rule import Fields, Items, Rule
-from holdfast.errors import FormatError, UnsupportedError
+from holdfast.errors import FormatError, LimitError, UnsupportedError
 from holdfast.vocab.keys import shown
 
 BIT_GENERATORS: Final[dict[str, type[BitGenerator]]] = {
@@ -34,11 +34,27 @@ def lift_bits(kind: type[BitGenerator]) -> Any:
         state, seed = level["state"], level["seed"]
         if not isinstance(state, dict) or not isinstance(seed, SeedSequence | None):
             raise FormatError(f"the state of a {kind.__name__} is {shown(state)}")
+        check_position(state)
         generator = kind(seed if seed is not None else SeedSequence(0))
         generator.state = state
         return generator
 
     return lift
+
+
+POSITIONS: Final[dict[str, int]] = {"MT19937": 624, "Philox": 4}
+"""Generators with a buffer, and the last position in it. NumPy takes any and reads there."""
+
+
+def check_position(state: dict[str, Any]) -> None:
+    """Raises FormatError for a position outside of the buffer, where the next number would be other memory."""
+    last = POSITIONS.get(state["bit_generator"])
+    if last is None:
+        return
+    inner = state["state"] if state["bit_generator"] == "MT19937" else state
+    position = inner["pos" if inner is not state else "buffer_pos"]
+    if type(position) is not int or not 0 <= position <= last:
+        raise FormatError(f"a {state['bit_generator']} is at position {shown(position)} of {last}")
 
 
 def lower_sequence(value: SeedSequence) -> Fields:
@@ -53,9 +69,20 @@ def lift_sequence(level: Fields) -> SeedSequence:
     entropy, spawn_key, pool_size, children = level["state"]
     if not isinstance(entropy, int | list | tuple | np.ndarray) or not 4 <= pool_size <= MAX_POOL:
         raise FormatError("a SeedSequence has no numbers to start from")
+    if _words(entropy) + _words(spawn_key) > MAX_ENTROPY:
+        raise LimitError(f"a SeedSequence of more than {MAX_ENTROPY:,} words")
     return SeedSequence(entropy, spawn_key=spawn_key, pool_size=pool_size, n_children_spawned=children)
 
 
+def _words(numbers: Any) -> int:
+    """32-bit words in what a SeedSequence starts from."""
+    if isinstance(numbers, int):
+        return numbers.bit_length() // 32 + 1
+    return sum(map(_words, numbers)) if isinstance(numbers, list | tuple) else len(numbers)
+
+
+MAX_ENTROPY: Final = 65_536
+"""32-bit words that a SeedSequence starts from: NumPy mixes them one by one, and each with the whole pool."""
 MAX_POOL: Final = 4096
 """32-bit words in the pool of a SeedSequence; NumPy's own default is 4."""
 
@@ -65,8 +92,12 @@ def lower_legacy(value: RandomState) -> Fields:
 
 
 def lift_legacy(level: Fields) -> RandomState:
+    state = level["state"]
+    if not isinstance(state, dict):
+        raise FormatError(f"the state of a RandomState is {shown(state)}")
+    check_position(state)
     generator = RandomState(0)
-    generator.set_state(level["state"])
+    generator.set_state(state)
     return generator
 
 

@@ -6,8 +6,8 @@ one flipped bit anywhere is seen. BSON has signed integers only: a checksum is s
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import chain
 from os import cpu_count
+from struct import pack, unpack
 from typing import Final
 
 from xxhash import xxh3_64, xxh3_64_intdigest
@@ -34,11 +34,15 @@ def _signed(value: int) -> int:
     return value - (1 << 64) if value >> 63 else value
 
 
+def _all_signed(values: Sequence[int]) -> list[int]:
+    return list(unpack(f"{len(values)}q", pack(f"{len(values)}Q", *values)))
+
+
 def checksums(blobs: Sequence[Blob]) -> list[int]:
     """The checksum of each blob, in order."""
-    large = [index for index, blob in enumerate(blobs) if blob.nbytes >= WORTH_A_THREAD]
+    large = [index for index, blob in enumerate(blobs) if blob.data.nbytes >= WORTH_A_THREAD]
     if len(large) < 2:
-        return [checksum(blob.data) for blob in blobs]
+        return _all_signed([xxh3_64_intdigest(blob.data) for blob in blobs])
     from concurrent.futures import ThreadPoolExecutor  # costs a tenth of `import holdfast`, and small files need none
 
     with ThreadPoolExecutor(min(THREADS, len(large))) as pool:
@@ -69,7 +73,7 @@ class Sealing:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._states = [xxh3_64() if blob.nbytes >= WORTH_A_THREAD else None for _, blob in plan.seals]
+        self._states = [xxh3_64() if blob.data.nbytes >= WORTH_A_THREAD else None for _, blob in plan.seals]
 
     def parts(self) -> list[tuple[memoryview, Callable[[memoryview], object] | None]]:
         """The file's bytes in order; what has a function beside it must be given to it once, in order, in any pieces.
@@ -86,7 +90,8 @@ class Sealing:
     def complete(self) -> None:
         """Fill in all checksums: those of the blobs that were given piece by piece, of the short ones, of the frame."""
         pairs = zip(self._plan.seals, self._states, strict=True)
-        _fill(self._plan, [_signed(one.intdigest()) if one else checksum(blob.data) for (_, blob), one in pairs])
+        sums = [state.intdigest() if state else xxh3_64_intdigest(blob.data) for (_, blob), state in pairs]
+        _fill(self._plan, _all_signed(sums))
 
 
 def _fill(plan: Plan, values: Iterable[int]) -> None:
@@ -100,8 +105,9 @@ def frame_checksum(data: memoryview, blobs: Iterable[Blob]) -> int:
     """The checksum of a file's frame: all bytes of ``data`` before the trailer's hash that are not in ``blobs``."""
     state, start = xxh3_64(), 0
     end = len(data) - len(TRAILER) + HASH_AT
-    extents = ((blob.offset or 0, blob.nbytes) for blob in blobs)
-    for offset, size in chain(extents, [(end, 0)]):
+    for blob in blobs:
+        offset = blob.offset or 0
         state.update(data[start:offset])
-        start = offset + size
+        start = offset + blob.data.nbytes
+    state.update(data[start:end])
     return _signed(state.intdigest())

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from holdfast.wire.plan import I64, SUM_HEAD, alignment
-from holdfast.wire.values import Alike, Blob, Document
+from holdfast.wire.values import ANY_BLOB, Alike, Blob, Document
 
 if TYPE_CHECKING:
     from holdfast.wire.read import Bytes
@@ -71,7 +71,7 @@ class Patterns:
         stop = begin + blob.nbytes
         if seal - start > MAX_HEAD or end - stop > MAX_HEAD:
             return
-        model = Alike(document, Blob(memoryview(b""), True)).document()
+        model = Alike(document, ANY_BLOB).document()
         between, after = self.data[seal + I64.size : begin], self.data[stop:end]
         self.known[self.data[start:seal]] = Pattern(
             begin - seal, between, blob.nbytes, alignment(blob.nbytes), after, model, _values(model), _depth(model)

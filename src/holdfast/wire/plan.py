@@ -85,11 +85,15 @@ def plan_document(document: Document, *, trailer: bool = True) -> Plan:
 
 def _write(plan: Plan, document: Document, end: bytes) -> None:
     """Write a document at the end of ``plan``; ``end`` closes it."""
-    opened = [_open(plan, document)]
+    opened, frame = [_open(plan, document)], plan.frame
     while opened:
         start, cut, items = opened[-1]
         for key, value in items:
-            write = WRITERS.get(type(value)) or _writer_of(value)
+            kind = type(value)
+            if kind is int:  # the most frequent of all
+                frame += b"\x12" + key + I64.pack(value)
+                continue
+            write = WRITERS.get(kind) or _writer_of(value)
             child = write(plan, key, value)
             if child is not None:
                 if len(opened) >= MAX_DEPTH:
@@ -205,16 +209,16 @@ BINARY_HEAD: Final = 5
 
 
 def _write_alike(plan: Plan, key: bytes, value: Any) -> None:
-    frame, blob = plan.frame, value.blob
+    frame, blob, nbytes = plan.frame, value.blob, value.blob.data.nbytes
     frame += b"\x03" + key
-    place = id(value.model), (len(frame) + plan.blob_bytes) % alignment(blob.nbytes)
+    place = id(value.model), (len(frame) + plan.blob_bytes) % (PAGE if nbytes >= LARGE else ALIGNMENT)
     before, between, after = plan.patterns.get(place) or _pattern(plan, place, value.model)
     frame += before
     plan.seals.append((len(frame), blob))
     frame += between
     plan.cuts.append((len(frame), blob))
     frame += after
-    plan.blob_bytes += blob.nbytes
+    plan.blob_bytes += nbytes
 
 
 def _pattern(plan: Plan, place: tuple[int, int], model: Document) -> tuple[bytes, bytes, bytes]:

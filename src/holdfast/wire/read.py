@@ -21,6 +21,7 @@ from holdfast.wire.plan import (
     F64,
     HASH_AT,
     I64,
+    INDICES,
     PAD_HEAD,
     TRAILER,
     U32,
@@ -144,7 +145,9 @@ class _Reader:
             if end < 0 or not left:
                 raise self._limit(position + 1, left)
             raw = data[position + 1 : end]
-            key = names.get(raw) or self._name(raw, position + 1)
+            key = names.get(raw)
+            if key is None:
+                key = self._name(raw, position + 1)
             if key in into:
                 raise FormatError(f"the name {key[:80]!r} stands twice in one document", position + 1)
             read = READERS.get(kind)
@@ -162,30 +165,41 @@ class _Reader:
     def _elements(self, level: _Level, position: int, left: int) -> tuple[int, int]:
         """Read elements of an array until it closes or a container opens. BSON.jl goes by their order, not their
         names."""
-        data, find, into, sealed = self.data, self.data.find, level.into, self.sealed
+        data, into, sealed, count = self.data, level.into, self.sealed, len(level.into)
         patterns, known, room = self.patterns, self.known, MAX_DEPTH - len(self.levels)
         while kind := data[position]:
             left -= 1
-            end = find(b"\0", position + 1, position + 2 + MAX_KEY)
-            if end < 0 or not left:
-                raise self._limit(position + 1, left)
-            if sealed and data[position + 1 : end] != b"%d" % len(into):
-                raise FormatError(f"element {len(into)} of an array has another name", position + 1)
-            read = READERS.get(kind)
-            if read is not None:
-                value, position = read(data, end + 1)
+            if sealed:
+                name = INDICES[count] if count < len(INDICES) else b"%d\0" % count
+                start = position + 1 + len(name)
+            else:
+                start = data.find(b"\0", position + 1, position + 2 + MAX_KEY) + 1
+            if not left or start <= 0 or (sealed and data[position + 1 : start] != name):
+                raise self._misnamed(position + 1, left, count)
+            count += 1
+            if kind == INT64:  # the most frequent of all
+                into.append(I64.unpack_from(data, start)[0])
+                position = start + I64.size
+            elif read := READERS.get(kind):
+                value, position = read(data, start)
                 into.append(value)
             elif kind == BINARY:
-                value, position = self._blob(level, "", end + 1)
+                value, position = self._blob(level, "", start)
                 into.append(value)
-            elif known and kind == DOCUMENT and (found := patterns.match(end + 1, left, room)):
+            elif known and kind == DOCUMENT and (found := patterns.match(start, left, room)):
                 value, position, left = found
                 into.append(value)
             else:
                 child = self._container(kind, position)
                 into.append(child)
-                return self._open(end + 1, child, array=kind == ARRAY), left
+                return self._open(start, child, array=kind == ARRAY), left
         return self._close(position + 1), left
+
+    def _misnamed(self, position: int, left: int, count: int) -> FormatError:
+        """What is wrong with the name of an element."""
+        if not left or self.data.find(b"\0", position, position + 1 + MAX_KEY) < 0:
+            return self._limit(position, left)
+        return FormatError(f"element {count} of an array has another name", position)
 
     def _name(self, raw: bytes, position: int) -> str:
         try:
@@ -252,7 +266,7 @@ class _Reader:
         self.seal = start - heads - pad.nbytes - I64.size if in_order else 0
 
 
-DOCUMENT, ARRAY, BINARY = 0x03, 0x04, 0x05
+DOCUMENT, ARRAY, BINARY, INT64 = 0x03, 0x04, 0x05, 0x12
 
 Read = Callable[[Bytes, int], tuple[Any, int]]
 """(data, position) -> (value, position just past it)"""
@@ -263,7 +277,11 @@ def _read_double(data: Bytes, position: int) -> tuple[Any, int]:
 
 
 def _read_string(data: Bytes, position: int) -> tuple[Any, int]:
-    raw, position = _string_bytes(data, position)
+    end = position + 3 + I32.unpack_from(data, position)[0]
+    raw = data[position + 4 : end]
+    if len(raw) != end - position - 4 or data[end]:
+        raw, _ = _string_bytes(data, position)  # which says what is wrong
+    position = end + 1
     try:
         return raw.decode(), position
     except UnicodeDecodeError:  # Julia's strings are bytes: a closure's compressed slot names need not be UTF-8
@@ -342,7 +360,7 @@ READERS: dict[int, Read] = {
     0x0E: _opaque_text(0x0E, 1, 0, 0),  # symbol
     0x10: _read_int32,
     0x11: _opaque(0x11, 8),  # timestamp
-    0x12: _read_int64,
+    INT64: _read_int64,
     0x13: _opaque(0x13, 16),  # decimal128
     0x7F: _opaque(0x7F, 0),  # largest key
     0xFF: _opaque(0xFF, 0),  # smallest key

@@ -70,6 +70,9 @@ class Blob:
     __hash__ = None  # type: ignore[assignment]
 
 
+ANY_BLOB: Final = Blob(memoryview(b""), sealed=True)
+"""Stands in a model that was read for the blob of each document that is like it."""
+
 Value: TypeAlias = Any
 """None, bool, int, Int32, float, str, RawText, Blob, Opaque, a list of values, a Document or an Alike."""
 

@@ -13,15 +13,12 @@ attributes.py  plain attributes
 from os import fspath
 
 from holdfast.errors import ChecksumError, FormatError, HoldfastError, MissingError
-from holdfast.formats.file import File, Path, in_file, steady, unchecked
+from holdfast.formats.document.ondemand import OnDemand
+from holdfast.formats.file import File, Path, steady, unchecked
 from holdfast.formats.hdf5 import superblock
-from holdfast.formats.ondemand import OnDemand
 from holdfast.storage import local
 
 __all__ = ["open_file"]
-
-RESERVED = "_backrefs"
-"""A name that documents need for themselves."""
 
 
 def open_file(path: Path, *, mmap: bool = True) -> File:
@@ -30,13 +27,10 @@ def open_file(path: Path, *, mmap: bool = True) -> File:
     Raises FormatError for a file that HDF5 did not write so, ChecksumError for a changed superblock, MissingError
     without h5py. What is wrong with one value is said when that value is asked for.
     """
-    name = fspath(path)
     try:
-        return steady(path, lambda: _opened(name, mmap))
-    except FormatError as error:
-        raise error if error.message.startswith(name) else in_file(error, name) from None
+        return steady(path, lambda name: _opened(name, mmap))
     except ChecksumError as error:
-        raise ChecksumError(f"{name}: {error}") from None
+        raise ChecksumError(f"{fspath(path)}: {error}") from None
 
 
 def _opened(path: str, mmap: bool) -> File:
@@ -53,8 +47,6 @@ def _opened(path: str, mmap: bool) -> File:
         raise _missing(error) from None
     tree = Tree(opened(path), arrays)
     names = tree.names()
-    if RESERVED in names:
-        raise FormatError(f"a value cannot be called {RESERVED!r}")
     document = OnDemand(names, lambda name: tree.at(names[name]), path)
     return File(path, source.data, document, False, False, [], ".h5", digest=unchecked, ready=arrays.fill)
 

@@ -14,8 +14,8 @@ import ml_dtypes
 import numpy as np
 
 from holdfast.errors import FormatError, LimitError
-from holdfast.formats.arrays import array_document, blobs_of
-from holdfast.formats.filters import FREE_GROWTH, Filter, check_growth, unpacked
+from holdfast.formats.document.arrays import array_document, blobs_of
+from holdfast.formats.foreign.filters import FREE_GROWTH, Filter, check_growth, unpacked
 from holdfast.formats.hdf5.library import translated
 from holdfast.storage import system
 from holdfast.wire.values import MAX_VALUES, Blob

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from holdfast.formats.arrays import array_document
+from holdfast.formats.document.arrays import array_document
 from holdfast.formats.hdf5.library import translated
 
 MAX_BYTES: Final = 1 << 24

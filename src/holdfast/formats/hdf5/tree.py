@@ -8,10 +8,10 @@ what has two names is one object, and a group that contains itself ends the walk
 from typing import Any, Final
 
 from holdfast.errors import FormatError, LimitError
+from holdfast.formats.document.tables import table
 from holdfast.formats.hdf5.arrays import Arrays
 from holdfast.formats.hdf5.attributes import plain_attributes
 from holdfast.formats.hdf5.library import translated
-from holdfast.formats.tables import table
 from holdfast.wire.values import MAX_VALUES
 
 MAX_STEPS: Final = 16

@@ -17,15 +17,12 @@ values.py     objects -> documents
 """
 
 from holdfast.errors import ChecksumError, FormatError
+from holdfast.formats.document.ondemand import OnDemand
 from holdfast.formats.file import File, Path, in_file
 from holdfast.formats.jld2.values import Values
-from holdfast.formats.ondemand import OnDemand
 from holdfast.storage import local
 
 __all__ = ["open_file"]
-
-RESERVED = "_backrefs"
-"""A name that documents need for themselves."""
 
 
 def open_file(path: Path, *, mmap: bool = True) -> File:
@@ -37,8 +34,6 @@ def open_file(path: Path, *, mmap: bool = True) -> File:
     try:
         values = Values(memoryview(source.data))
         names = values.names()
-        if RESERVED in names:
-            raise FormatError(f"a value cannot be called {RESERVED!r}")
     except FormatError as error:
         raise in_file(error, source.path) from None
     except ChecksumError as error:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from holdfast.errors import ChecksumError, FormatError, LimitError
-from holdfast.formats.filters import Filter
+from holdfast.formats.foreign.filters import Filter
 from holdfast.formats.jld2.cursor import UNDEFINED, Cursor
 from holdfast.formats.jld2.datatypes import Datatype, read_datatype, read_shared
 from holdfast.formats.jld2.lookup3 import lookup3
@@ -268,11 +268,7 @@ def _link(found: Object, body: Cursor, flags: int) -> None:
 
 
 def _link_info(found: Object, body: Cursor, flags: int) -> None:
-    at = body.at
-    _, bits = body.number(1), body.number(1)
-    body.take(8 if bits & 1 else 0)
-    if body.number(8) != UNDEFINED:
-        raise FormatError("a group in HDF5's form for many names, which JLD2 does not write", at)
+    _check_few(body, 8, "a group in HDF5's form for many names")
     found.group = True
 
 
@@ -291,11 +287,17 @@ def _attribute(found: Object, body: Cursor, flags: int) -> None:
 
 
 def _attribute_info(found: Object, body: Cursor, flags: int) -> None:
+    _check_few(body, 2, "attributes in HDF5's form for many")
+
+
+def _check_few(body: Cursor, counter: int, what: str) -> None:
+    """Raises FormatError where links or attributes stand in a heap of their own. ``counter``: bytes of an optional
+    field before the place of that heap."""
     at = body.at
     _, bits = body.number(1), body.number(1)
-    body.take(2 if bits & 1 else 0)
+    body.take(counter if bits & 1 else 0)
     if body.number(8) != UNDEFINED:
-        raise FormatError("attributes in HDF5's form for many, which JLD2 does not write", at)
+        raise FormatError(f"{what}, which JLD2 does not write", at)
 
 
 def _elsewhere(found: Object, body: Cursor, flags: int) -> None:

@@ -1,7 +1,7 @@
 """The bytes of a dataset and of the heaps: mapped where they are plain, unpacked where they were compressed."""
 
 from holdfast.errors import FormatError
-from holdfast.formats.filters import check_growth, unpacked
+from holdfast.formats.foreign.filters import check_growth, unpacked
 from holdfast.formats.jld2.cursor import UNDEFINED
 from holdfast.formats.jld2.objects import Layout, Object, Objects
 

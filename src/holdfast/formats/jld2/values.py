@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from holdfast.errors import FormatError, LimitError
+from holdfast.formats.document.tables import table
 from holdfast.formats.jld2 import finish
 from holdfast.formats.jld2.datatypes import HEAP_ID, MAX_NESTING, Datatype
 from holdfast.formats.jld2.numbers import bits, element_of, number
@@ -21,7 +22,6 @@ from holdfast.formats.jld2.objects import Object, Objects
 from holdfast.formats.jld2.storage import Heap, stored
 from holdfast.formats.jld2.type_text import core
 from holdfast.formats.jld2.types import JuliaType, Types, addresses, is_null
-from holdfast.formats.tables import table
 from holdfast.julia.types import BITS
 from holdfast.wire.values import MAX_VALUES, Blob, Document
 

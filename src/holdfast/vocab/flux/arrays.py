@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from holdfast.codec.rule import Fields, Filling, Items, Options, Rule
-from holdfast.errors import FormatError, UnsupportedError
-from holdfast.julia.arrays import WRAPPERS, as_array
+from holdfast.errors import FormatError, LimitError, UnsupportedError
+from holdfast.julia.arrays import WRAPPERS, as_array, drawn
 from holdfast.julia.types import type_name
 from holdfast.julia.values import Struct
 from holdfast.vocab.flux.eras import Span, load_of, span
@@ -30,6 +30,10 @@ TRACKED: Final = {
 """The type of a tracked array -> the versions of Flux that had it."""
 OLDEST_TRACKED: Final[Span] = span(until="0.5.3")
 """When a ``Tracked`` had five fields: it held the array once more."""
+
+
+MAX_DRAWN: Final = 1 << 22
+"""Elements of a weight that a file may say without holding them (a diagonal matrix, a range)."""
 
 
 def is_tracked(value: Any) -> bool:
@@ -82,6 +86,8 @@ def _finished(tensor: Tensor, reverse: bool, parameter: bool) -> Tensor:
 def numbers(value: Any) -> np.ndarray[Any, Any]:
     """The elements of an array of the file. Raises FormatError for other elements than numbers."""
     try:
+        if drawn(value) > MAX_DRAWN:
+            raise LimitError(f"a weight of {drawn(value):,} elements that are not in the file")
         array = as_array(value)
     except UnsupportedError as error:
         raise FormatError(error.message) from None

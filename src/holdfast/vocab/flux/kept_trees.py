@@ -34,12 +34,16 @@ def is_leaf(value: Any) -> bool:
 
 
 def leaves(tree: Any) -> Iterator[Struct]:
-    """The leaves of a tree, in order; one that two weights share stands twice."""
-    if is_leaf(tree):
-        yield tree
-    elif isinstance(tree, tuple | list):
-        for part in tree:
-            yield from leaves(part)
+    """The leaves of a tree, in order; one that two weights share stands twice. A list is gone through once: it can hold
+    itself."""
+    stack, lists = [tree], set[int]()
+    while stack:
+        node = stack.pop()
+        if is_leaf(node):
+            yield node
+        elif isinstance(node, tuple) or (isinstance(node, list) and id(node) not in lists):
+            lists.add(id(node))
+            stack.extend(reversed(node))
 
 
 @dataclass(slots=True, eq=False)

@@ -163,19 +163,26 @@ def lift_leaf(level: Fields, options: Options) -> Filling:
     yield from lift_struct(level, options)
 
 
-def join_trees(values: dict[str, Any], models: Sequence[nn.Module] = ()) -> None:
+def join_trees(values: dict[str, Any]) -> None:
     """Put the optimiser in the place of each tree that fits one model, of those beside it or above; in ``values``.
 
     The values of a file are beside each other, and so are those of a dictionary in it.
     """
-    beside = [value for value in values.values() if isinstance(value, nn.Module)]
-    reachable = list({id(model): model for model in [*beside, *models]}.values())
     made: dict[int, Any] = {}
-    for name, value in values.items():
-        if type(value) is dict and all(type(key) is str for key in value):
-            join_trees(value, reachable)
-        elif isinstance(value, tuple | Struct):
-            made[id(value)] = values[name] = made.get(id(value)) or joined(value, reachable)
+    seen = {id(values)}
+    stack: list[tuple[dict[str, Any], list[nn.Module]]] = [(values, [])]
+    while stack:
+        table, above = stack.pop()
+        beside = [value for value in table.values() if isinstance(value, nn.Module)]
+        models = list({id(model): model for model in [*beside, *above]}.values())
+        for name, value in table.items():
+            if type(value) is dict and id(value) not in seen:
+                seen.add(id(value))
+                stack.append((value, models))
+            elif isinstance(value, tuple | Struct):
+                if id(value) not in made:
+                    made[id(value)] = joined(value, models)
+                table[name] = made[id(value)]
 
 
 def joined(tree: Any, models: Sequence[nn.Module]) -> Any:
@@ -190,7 +197,7 @@ def fitting(tree: Any, model: nn.Module) -> FluxOptimiser | None:
     """The optimiser of a tree that has a leaf for each weight of ``model``, and no other."""
     try:
         optimiser = optimiser_from(tree, model)
-    except (HoldfastError, TypeError, ValueError, LookupError, AttributeError):
+    except (HoldfastError, TypeError, ValueError, LookupError, AttributeError, RecursionError):
         return None
     kept: KeptTree = vars(optimiser)[TREE]
     return optimiser if set(map(id, kept.weights.values())) == set(map(id, params(model))) else None

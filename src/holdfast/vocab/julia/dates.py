@@ -8,11 +8,15 @@ from typing import Any, Final
 from uuid import UUID
 
 from holdfast.codec.rule import Fields, Rule
+from holdfast.errors import FormatError
 from holdfast.julia.values import Struct, UInt128
 from holdfast.vocab.julia.tags import struct
+from holdfast.vocab.keys import shown
 from holdfast.vocab.types import base, datatype
 
 EPOCH: Final = datetime(1, 1, 1)
+WRAPPED: Final = 2
+"""Structs around the number of a date at most."""
 DAY_MILLISECONDS: Final = 86_400_000
 """Julia counts days so that 0001-01-01 is day 1, as ``date.toordinal`` does, and DateTime in milliseconds likewise."""
 
@@ -28,9 +32,11 @@ def _instant(name: str, value: int) -> Fields:
 def _count(level: Fields) -> int:
     """The number inside ``Date(UTInstant(Day(n)))`` and its like."""
     inner = level["data"][0]
-    while isinstance(inner, Struct):
-        inner = inner[0]
-    return int(inner)
+    for _ in range(WRAPPED):
+        inner = inner[0] if isinstance(inner, Struct) else inner
+    if type(inner) is not int:
+        raise FormatError(f"the number of a date or time is {shown(inner)}")
+    return inner
 
 
 def lower_date(value: date) -> Fields:

@@ -11,6 +11,7 @@ from holdfast.errors import FormatError
 from holdfast.julia.arrays import char
 from holdfast.julia.values import Char, Int128, Struct, UInt128, missing
 from holdfast.vocab.julia.tags import primitive, struct
+from holdfast.vocab.keys import shown
 from holdfast.vocab.types import INT64, base, datatype
 from holdfast.wire.values import INT64_MAX, INT64_MIN
 
@@ -75,7 +76,15 @@ def lower_char(value: Char) -> Fields:
 
 
 def lift_wide(kind: type[int], signed: bool) -> Callable[[Fields], Any]:
-    return lambda level: kind(int.from_bytes(level["data"], "little", signed=signed))
+    return lambda level: kind(int.from_bytes(_raw(level, 16), "little", signed=signed))
+
+
+def _raw(level: Fields, size: int) -> bytes:
+    """The bytes of a primitive value."""
+    raw = level["data"]
+    if type(raw) is not bytes or len(raw) != size:
+        raise FormatError(f"a number of {size} bytes is {shown(raw)}")
+    return raw
 
 
 def lower_wide(name: str, signed: bool) -> Callable[[Any], Fields]:
@@ -95,7 +104,7 @@ NUMBERS: Final = [
     Rule("python", "fractions.Fraction", lift=lift_fraction),
     Rule("struct", "Base.UnitRange", (range,), lower_range, lift_unit_range, identity=False),
     Rule("python", "range", lift=lift_range),
-    Rule("struct", "Char", (Char,), lower_char, lambda level: char(level["data"]), identity=False),
+    Rule("struct", "Char", (Char,), lower_char, lambda level: char(_raw(level, 4)), identity=False),
     Rule("struct", "Int128", (Int128,), lower_wide("Int128", True), lift_wide(Int128, True), identity=False),
     Rule("struct", "UInt128", (UInt128,), lower_wide("UInt128", False), lift_wide(UInt128, False), identity=False),
     Rule("struct", "Base.Missing", lift=lambda level: missing),

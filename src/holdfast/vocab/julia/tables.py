@@ -14,7 +14,7 @@ from holdfast.errors import FormatError
 from holdfast.julia.types import dtype_of, type_name
 from holdfast.julia.values import Array, ByIdentity, DataType, Dict, IdDict, NamedTuple, Set
 from holdfast.vocab.julia.tags import struct
-from holdfast.vocab.keys import hashed, shown
+from holdfast.vocab.keys import hashed, shown, spread
 from holdfast.vocab.types import ANY, NOTHING, datatype, symbol
 from holdfast.wire.values import Blob
 
@@ -53,6 +53,8 @@ def _key(key: Any) -> Any:
 
 def fill_dict(value: dict[Any, Any], level: Fields) -> None:
     raw_keys, raw_values = level["data"]
+    if isinstance(raw_keys, Array) and not raw_keys.data and raw_keys.size != (1,) and 0 not in raw_keys.size:
+        raise FormatError(f"a dictionary has keys of size {raw_keys.size} which take no bytes: all are one")
     keys = _elements(raw_keys)
     if isinstance(raw_values, Array) and type_name(raw_values.type) == "Nothing" and len(raw_values) == len(keys):
         values = [None] * len(keys)  # an array of nothings takes no bytes, so its size alone says nothing
@@ -60,7 +62,7 @@ def fill_dict(value: dict[Any, Any], level: Fields) -> None:
         values = _elements(raw_values) if len(raw_values) == len(keys) else []
     if len(keys) != len(values):
         raise FormatError(f"a dictionary has {len(keys)} keys and {len(raw_values)} values")
-    value.update(zip(map(_key, keys), values, strict=True))
+    value.update(zip(spread(list(map(_key, keys))), values, strict=True))
     if len(value) != len(keys):
         raise FormatError("two keys of a dictionary are equal in Python")
 

@@ -51,6 +51,12 @@ def field_names(level: Fields) -> tuple[str, ...]:
     return tuple(names)
 
 
+def lift_symbol(level: Fields) -> Symbol:
+    if not isinstance(level["name"], str):
+        raise FormatError(f"the name of a symbol is a {type(level['name']).__name__}")
+    return Symbol(level["name"])
+
+
 def lower_datatype(value: DataType) -> Fields:
     params = Items(value.params) if isinstance(value.params, list) else value.params
     return Fields(tag="datatype", params=params, name=Items(value.name))
@@ -95,7 +101,7 @@ TAGS: Final = [
         "symbol",
         (Symbol,),
         lower=lambda value: Fields(tag="symbol", name=str(value)),
-        lift=lambda level: Symbol(level["name"]),
+        lift=lift_symbol,
         identity=False,
         needs=frozenset({"name"}),
     ),

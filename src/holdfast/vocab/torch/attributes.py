@@ -5,7 +5,7 @@ framework's own bookkeeping, goes by is refused in both directions: an object th
 saved is worse than an error.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from holdfast.codec.rule import Rule
@@ -49,6 +49,16 @@ def body_of(cls: type) -> Anatomy | Rule:
     if body is None or body.base is not object or body.slots:
         return refused(cls, f"a {class_name(cls)} cannot be saved: it keeps a part of its state out of its __dict__")
     return body
+
+
+def rules_of(classes: Mapping[str, type], rule_for: Callable[[type, str, Anatomy], Rule]) -> list[Rule]:
+    """The rules of a table of torch's own classes, by the names that they have in a file."""
+    rules = []
+    for name, cls in classes.items():
+        body = body_of(cls)
+        assert isinstance(body, Anatomy)
+        rules.append(rule_for(cls, name, body))
+    return rules
 
 
 def is_ours(cls: type, kind: type) -> bool:

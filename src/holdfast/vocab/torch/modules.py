@@ -24,7 +24,7 @@ from holdfast.codec.rule import Fields, Filling, Items, Rule
 from holdfast.errors import FormatError, UnsupportedError
 from holdfast.vocab.anatomy import Anatomy
 from holdfast.vocab.named import class_name
-from holdfast.vocab.torch.attributes import Attributes, body_of, is_ours
+from holdfast.vocab.torch.attributes import Attributes, body_of, is_ours, rules_of
 from holdfast.vocab.torch.documents import named_parts, section, structure
 from holdfast.vocab.torch.functions import lower_average
 from holdfast.vocab.torch.refusals import WRAPPERS, names_of, obstacle, refuse_hooks
@@ -196,12 +196,7 @@ CLASSES: Final[dict[str, type]] = {
 
 def known_rules() -> list[Rule]:
     """The rules of ``CLASSES``."""
-    rules = []
-    for name, cls in CLASSES.items():
-        body = body_of(cls)
-        assert isinstance(body, Anatomy)
-        rules.append(rule_for(cls, name, body))
-    return rules
+    return rules_of(CLASSES, rule_for)
 
 
 def module_rule(cls: type) -> Rule | None:

@@ -23,7 +23,7 @@ from holdfast.codec.rule import Fields, Filling, Items, Rule
 from holdfast.errors import FormatError, UnsupportedError
 from holdfast.vocab.anatomy import Anatomy
 from holdfast.vocab.named import class_name
-from holdfast.vocab.torch.attributes import Attributes, body_of, is_ours
+from holdfast.vocab.torch.attributes import Attributes, body_of, is_ours, rules_of
 from holdfast.vocab.torch.documents import named_parts, section, structure
 from holdfast.vocab.torch.tensors import refused
 
@@ -74,7 +74,7 @@ def refuse_code(value: Optimizer) -> None:
     """Raises UnsupportedError for hooks, and for a ``step`` that somebody replaced."""
     cls = type(value).__qualname__
     for kind in HOOKS:
-        for hook in vars(value)[kind].values():
+        for hook in vars(value).get(kind, {}).values():  # a wrapper may have none
             name = getattr(hook, "__qualname__", type(hook).__qualname__)
             raise UnsupportedError(
                 f"the {cls} has a hook ({name}), which is code: "
@@ -144,12 +144,7 @@ def rule_for(cls: type, name: str, body: Anatomy, *, known: bool = False) -> Rul
 
 def known_rules() -> list[Rule]:
     """The rules of ``CLASSES``."""
-    rules = []
-    for name, cls in CLASSES.items():
-        body = body_of(cls)
-        assert isinstance(body, Anatomy)
-        rules.append(rule_for(cls, name, body, known=True))
-    return rules
+    return rules_of(CLASSES, partial(rule_for, known=True))
 
 
 def optimiser_rule(cls: type) -> Rule | None:

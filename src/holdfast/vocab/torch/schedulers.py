@@ -18,7 +18,7 @@ from holdfast.codec.rule import Fields, Filling, Rule
 from holdfast.errors import FormatError
 from holdfast.vocab.anatomy import Anatomy
 from holdfast.vocab.named import class_name
-from holdfast.vocab.torch.attributes import Attributes, body_of, is_ours
+from holdfast.vocab.torch.attributes import Attributes, body_of, is_ours, rules_of
 from holdfast.vocab.torch.documents import named_parts, section, structure
 from holdfast.vocab.torch.tensors import refused
 
@@ -80,12 +80,7 @@ def rule_for(cls: type, name: str, body: Anatomy) -> Rule:
 
 def known_rules() -> list[Rule]:
     """The rules of ``CLASSES``."""
-    rules = []
-    for name, cls in CLASSES.items():
-        body = body_of(cls)
-        assert isinstance(body, Anatomy)
-        rules.append(rule_for(cls, name, body))
-    return rules
+    return rules_of(CLASSES, rule_for)
 
 
 def scheduler_rule(cls: type) -> Rule | None:

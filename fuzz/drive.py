@@ -1,0 +1,170 @@
+"""Runs one target: coverage-guided where atheris is installed, by plain mutation otherwise.
+
+Strategy: escapes are caught, written to the corpus and counted, and the run goes on; the same place in the code counts once.
+The collector of garbage runs once in a while instead of whenever it likes. Figures go to a small JSON file, because
+libFuzzer ends the process itself.
+"""
+
+import gc
+import hashlib
+import json
+import os
+import random
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+HERE: Final = Path(__file__).resolve().parent
+CORPUS: Final = HERE / "corpus"
+MODULES: Final = ["holdfast.wire", "holdfast.codec", "holdfast.vocab", "holdfast.formats", "holdfast.julia"]
+"""What coverage is measured of."""
+SWEEP: Final = 20_000
+"""Executions between two collections of garbage."""
+
+
+class Watch:
+    """A target, and what became of its executions."""
+
+    def __init__(
+        self, name: str, run: Callable[[bytes], None], keep: Any, runs: int | None, seconds: float | None, told: Path
+    ) -> None:
+        self.run, self.runs, self.told = run, runs, told
+        self.kept_for, self.kept_as = keep or (name, bytes)
+        self.count, self.escapes = 0, dict[str, str]()
+        self.started = time.monotonic()
+        self.ends = None if seconds is None else self.started + seconds
+
+    def __call__(self, data: bytes) -> None:
+        try:
+            self.run(data)
+        except Exception as error:
+            self.escaped(data, error)
+        self.count += 1
+        if self.count % SWEEP == 0:
+            gc.collect()
+        if self.over():
+            self.tell()
+            os._exit(0)
+
+    def over(self) -> bool:
+        late = self.ends is not None and self.count % 64 == 0 and time.monotonic() > self.ends
+        return late or (self.runs is not None and self.count >= self.runs)
+
+    def escaped(self, data: bytes, error: Exception) -> None:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{type(error).__name__} at {Path(last.filename).name}:{last.lineno}"
+        if place in self.escapes:
+            return
+        self.escapes[place] = f"{error!s:.200}"
+        folder, found = CORPUS / self.kept_for, self.kept_as(data) or data
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / hashlib.sha256(found).hexdigest()[:16]).write_bytes(found)
+        print(f"ESCAPE {place}: {error!s:.200}", file=sys.stderr, flush=True)
+        self.tell()
+
+    def tell(self) -> None:
+        spent = time.monotonic() - self.started
+        figures = {"executions": self.count, "seconds": spent, "escapes": self.escapes}
+        self.told.write_text(json.dumps(figures))
+
+
+# -- plain mutation ---------------------------------------------------------------------------------------------------
+
+EDGES: Final = (
+    b"\0",
+    b"\xff",
+    b"\x7f\xff\xff\xff",
+    b"\0\0\0\x80",
+    b"\xff\xff\xff\xff",
+    b"\1\0\0\0",
+    bytes(8),
+    b"tag\0",
+    b"\3",
+    b"\4",
+    b"\5",
+)
+
+
+def mutated(choose: random.Random, data: bytes) -> bytes:
+    """``data`` with a few bytes changed, moved, doubled or lost."""
+    changed = bytearray(data)
+    for _ in range(choose.choice((1, 1, 2, 3, 5))):
+        at = choose.randint(0, len(changed))
+        kind = choose.randrange(5)
+        if kind == 0 and changed:
+            changed[at % len(changed)] ^= 1 << choose.randrange(8)
+        elif kind == 1 and changed:
+            changed[at % len(changed)] = choose.randrange(256)
+        elif kind == 2:
+            edge = choose.choice(EDGES)
+            changed[at : at + len(edge)] = edge
+        elif kind == 3:
+            other = choose.randint(0, len(changed))
+            changed[at:at] = changed[other : other + choose.randint(1, 32)]
+        else:
+            del changed[at : at + choose.randint(1, 32)]
+    return bytes(changed)
+
+
+def plainly(watch: Callable[[bytes], None], seeds: list[bytes], seed: int) -> None:
+    """Mutate the seeds for ever; ``watch`` ends it."""
+    choose = random.Random(seed)
+    for data in seeds:
+        watch(data)
+    while True:
+        watch(mutated(choose, choose.choice(seeds)))
+
+
+# -- coverage-guided --------------------------------------------------------------------------------------------------
+
+
+def guided(watch: Callable[[bytes], None], seeds: list[bytes], seed: int, folder: Path, atheris: Any) -> None:
+    """Let libFuzzer choose; ``watch`` ends it."""
+    from fuzz.targets import LARGEST
+
+    for number, data in enumerate(seeds):
+        (folder / f"seed{number}").write_bytes(data)
+    atheris.Setup(
+        [
+            sys.argv[0],
+            f"-seed={seed}",
+            f"-max_len={LARGEST}",
+            "-print_final_stats=1",
+            "-rss_limit_mb=4096",
+            "-timeout=60",
+            str(folder),
+        ],
+        watch,
+    )
+    atheris.Fuzz()
+
+
+def main(arguments: list[str]) -> None:
+    """``NAME RUNS SECONDS SEED FIGURES FOLDER plain|guided``, as ``fuzz.__main__`` calls it."""
+    name, runs, seconds, seed, told, folder, way = arguments
+    atheris: Any = None
+    if way == "guided":
+        import atheris
+
+        with atheris.instrument_imports(include=MODULES):
+            from fuzz import targets
+    else:
+        from fuzz import targets
+    targets.warm()
+    target = targets.TARGETS[name]
+    starts = target.seeds()
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    watch = Watch(name, target.run, target.keep, int(runs) or None, float(seconds) or None, Path(told))
+    if atheris is None:
+        plainly(watch, starts, int(seed))
+    else:
+        guided(watch, starts, int(seed), Path(folder), atheris)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

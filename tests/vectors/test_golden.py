@@ -1,0 +1,127 @@
+"""Every golden file, for ever: its bytes are those that were written, and mean what its script says."""
+
+import hashlib
+import importlib.util
+import json
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from holdfast import inspect, load, save, verify
+from holdfast.wire.plan import VERSION
+from reference import ROOT
+
+GOLDEN = ROOT / "tests" / "vectors" / "golden"
+SPEC = importlib.util.spec_from_file_location("golden_make", GOLDEN / "make.py")
+assert SPEC is not None
+assert SPEC.loader is not None
+make = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(make)
+SUMS = json.loads((GOLDEN / "sums.json").read_text())
+
+
+def differs(a: Any, b: Any, seen: frozenset[int] = frozenset()) -> str:
+    """Where two values differ, types and all; nothing if they do not."""
+    if type(a) is not type(b):
+        return f": {type(a)} and {type(b)}"
+    if id(a) in seen:
+        return ""
+    seen = seen | {id(a)}
+    if isinstance(a, torch.Tensor):
+        gaps = a.untyped_storage().nbytes() > a.numel() * a.itemsize  # these are not kept
+        same = (a.dtype, a.shape, a.requires_grad) == (b.dtype, b.shape, b.requires_grad)
+        return "" if same and bits(a) == bits(b) and (gaps or a.stride() == b.stride()) else f": {a} and {b}"
+    if isinstance(a, np.ndarray):
+        same = (a.dtype, a.shape, a.tobytes()) == (b.dtype, b.shape, b.tobytes())
+        return "" if same and (not a.flags.forc or a.flags.fnc == b.flags.fnc) else f": {a!r} and {b!r}"
+    if isinstance(a, np.random.Generator | np.random.RandomState):
+        return "" if (a.random(9) == b.random(9)).all() else ": other numbers"
+    if isinstance(a, torch.nn.Module):
+        return differs(repr(a), repr(b)) or differs(dict(a.state_dict()), dict(b.state_dict()), seen)
+    if hasattr(a, "state_dict"):
+        return differs(a.state_dict(), b.state_dict(), seen)
+    if isinstance(a, Mapping):
+        if list(a) != list(b):
+            return f": keys {list(a)} and {list(b)}"
+        return next((f"[{key!r}]{found}" for key in a if (found := differs(a[key], b[key], seen))), "")
+    if isinstance(a, list | tuple | deque):
+        if len(a) != len(b):
+            return f": {len(a)} and {len(b)} items"
+        pairs = enumerate(zip(a, b, strict=True))
+        return next((f"[{i}]{found}" for i, (x, y) in pairs if (found := differs(x, y, seen))), "")
+    if type(a).__module__ == "holdfast.julia.values" and hasattr(a, "__dict__"):
+        return differs(vars(a), vars(b), seen)
+    return "" if a == b or repr(a) == repr(b) else f": {a!r} and {b!r}"
+
+
+def bits(tensor: torch.Tensor) -> bytes:
+    plain = tensor.detach().contiguous().reshape(-1)
+    return plain.view(torch.uint8).numpy().tobytes() if plain.numel() else b""
+
+
+def loaded(path: Path) -> dict[str, Any]:
+    found = load(path, classes=make.CLASSES)
+    return {"value": found} if path.suffix == ".npy" else found
+
+
+def test_every_file_is_listed_and_every_entry_has_its_file() -> None:
+    files = {path.name for path in GOLDEN.iterdir() if path.name[0].isdigit()}
+    assert files == set(SUMS) == set(make.FILES)
+
+
+def test_there_are_files_of_every_version() -> None:
+    assert {int(name.partition("-")[0]) for name in SUMS} == set(range(1, VERSION + 1))
+
+
+@pytest.mark.parametrize("name", SUMS)
+def test_the_bytes_are_those_that_were_written(name: str) -> None:
+    assert hashlib.sha256((GOLDEN / name).read_bytes()).hexdigest() == SUMS[name]
+    verify(GOLDEN / name)
+
+
+@pytest.mark.parametrize("name", SUMS)
+def test_the_values_are_those_of_the_script(name: str) -> None:
+    assert differs(make.FILES[name](), loaded(GOLDEN / name)) == ""
+
+
+@pytest.mark.parametrize("name", SUMS)
+def test_they_can_be_saved_again(name: str, tmp_path: Path) -> None:
+    values = loaded(GOLDEN / name)
+    save(tmp_path / name, values)
+    assert differs(values, loaded(tmp_path / name)) == ""
+    assert str(inspect(tmp_path / name)) == str(inspect(GOLDEN / name))
+
+
+def test_what_was_shared_is_shared() -> None:
+    found = loaded(GOLDEN / "1-python.bson")
+    assert found["shared"][0] is found["shared"][1]
+    assert found["loop"][0] is found["loop"]
+    found = loaded(GOLDEN / "1-modules.bson")
+    assert found["opt"].param_groups[0]["params"][0] is found["model"][0].weight
+    assert found["tied"].a.weight is found["tied"].b.weight
+    for name in ("1-weights.safetensors", "1-weights.npz"):
+        found = loaded(GOLDEN / name)
+        assert found["layer.weight"] is found["head.weight"]
+        found["head.weight"][1, 2] = 99
+        assert found["rows"][0, 2] == 99
+
+
+def test_a_difference_is_found() -> None:
+    """The comparison above can fail."""
+    for values in (make.tensors, make.numpy, make.modules):
+        changed = values()
+        first = next(iter(changed.values()))
+        tensor = first.get("f4") if isinstance(first, dict) and "f4" in first else None
+        if tensor is not None:
+            tensor[0, 0] += 1
+        elif isinstance(first, dict):
+            next(reversed(first.values())).view(torch.uint8)[0, 0] ^= 1
+        else:
+            with torch.no_grad():
+                first[0].weight[0, 0] += 1
+        assert differs(values(), changed) != ""
