@@ -15,11 +15,11 @@ from types import ModuleType
 from typing import Final
 
 CAMPAIGNS: Final[Mapping[str, str]] = {
-    "damage": "a good file of 1 MiB: each bit flipped, cut at each byte, hit by bursts; --count is the number of bursts",
-    "fuzz": "bytes that nobody would write, through the reader and all of load",
     "cuts": "the power fails while a process saves in a loop: ext4 and xfs on loop devices, shut down and mounted again",
+    "damage": "a good file of 1 MiB: each bit flipped, cut at each byte, hit by bursts; --count is the number of bursts",
     "faults": "each system call of a save and of a checkpoint fails, in each way in which it can",
     "full": "a disk that is full, or a limit on the size of files, at every 4 KiB of a save",
+    "fuzz": "bytes that nobody would write, through the reader and all of load",
     "kills": "a process that saves in a loop is killed at random moments, and goes on",
     "mutate": "documents of the vocabularies' own words, put together wrongly, through load and inspect",
 }

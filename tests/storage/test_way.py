@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import holdfast
@@ -22,6 +22,8 @@ from holdfast.storage.local import Watched, publish
 from holdfast.storage.way import GRAIN, Views, way
 
 OLD = b"old" * 1000
+BUSY = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+"""A busy machine is not what is tested."""
 
 
 @pytest.fixture
@@ -77,6 +79,7 @@ def planned(layout: list[tuple[int, int, bool]]) -> Views:
 
 @pytest.mark.usefixtures("short")
 @pytest.mark.parametrize("direct", [True, False])
+@BUSY
 @given(layout=BUFFERS)
 def test_every_byte_goes_once(direct: bool, layout: list[tuple[int, int, bool]]) -> None:
     views = planned(layout)
@@ -141,7 +144,7 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
         yield Path(name)
 
 
-@settings(deadline=None, max_examples=60)
+@BUSY
 @given(layout=BUFFERS, durable=st.booleans(), threads=st.integers(1, 4), often=st.sampled_from([1, GRAIN]))
 def test_file_holds_the_buffers(
     tmp_path_factory: pytest.TempPathFactory,
