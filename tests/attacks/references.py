@@ -251,14 +251,14 @@ bad(
     "array_65_axes",
     "more axes than NumPy has",
     x(array(FLOAT32, [1] * 65, blob(bytes(4)))),
-    check="vocab/numpy.py: at most 64 axes",
+    check="vocab/dtypes.py: at most 64 axes",
     must=LIMIT,
 )
 bad(
     "array_200k_axes",
     "200,000 axes",
     lambda: x(array(FLOAT32, [1] * 200_000, blob(bytes(4)))),
-    check="vocab/numpy.py: at most 64 axes",
+    check="vocab/dtypes.py: at most 64 axes",
     must=LIMIT,
 )
 bad("array_declared_1tb", "a terabyte in a kilobyte", x(array(FLOAT32, [2**38], blob(bytes(1000)))), check=ARRAYS)

@@ -25,7 +25,7 @@ from attacks.case import EITHER, FORMAT, LIMIT, READ, REFUSED, UNTRUSTED, case
 from attacks.case import give as give_case
 
 VIEW = "vocab/torch/tensors.py: a view lies inside its base, in numbers that cannot wrap"
-DTYPE = "vocab/numpy.py: a dtype is one of a table, or made of such"
+DTYPE = "vocab/dtypes.py: a dtype is one of a table, or made of such"
 BYTES = "vocab/numpy.py: shape and dtype say exactly as many bytes as there are"
 KEYS = "vocab/torch/tensors.py: a dtype of a table, carried by its width"
 CHECKED = "codec/lift.py: a rule that does not find what it expects is a FormatError"
@@ -336,7 +336,7 @@ bad(
     "tensor_1_axis_of_65",
     "a tensor of 65 axes",
     x(tensor(*[1] * 65)),
-    check="vocab/numpy.py: at most 64 axes",
+    check="vocab/dtypes.py: at most 64 axes",
     must=LIMIT,
 )
 

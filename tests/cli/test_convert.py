@@ -297,5 +297,24 @@ def test_whether_a_struct_is_whole(struct: str, names: list[str], params: int, w
             as_bson(document)
 
 
+def test_what_is_one_value_in_jld2_is_one_in_bson(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "v.bson"
+    assert run("convert", JLD2 / "values.jld2", path) == 0  # with a node that holds itself
+    for twice in (load(JLD2 / "values.jld2", "twice"), load(path, "twice")):
+        assert twice[0] is twice[1]
+    node = load(path, "node")
+    assert node.data[1].data[1] is node
+
+
+def test_tied_tensors_stay_tied(run: Run, tmp_path: Path) -> None:
+    weight = torch.ones(3, 4)
+    save(tmp_path / "t.safetensors", {"a": weight, "b": weight, "row": weight[1:]})
+    assert run("convert", tmp_path / "t.safetensors", tmp_path / "t.bson") == 0
+    found = load(tmp_path / "t.bson")
+    found["a"][1] = 7
+    assert found["a"] is found["b"]
+    assert found["row"][0].tolist() == [7] * 4
+
+
 def test_whole_structs_of_jld2_go_to_bson(run: Run, tmp_path: Path) -> None:
     assert run("convert", JLD2 / "alone.jld2", tmp_path / "a.bson") == 0

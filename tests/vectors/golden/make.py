@@ -73,6 +73,18 @@ def numpy() -> dict[str, Any]:
     }
 
 
+def swapped() -> dict[str, Any]:
+    inner = [("x", ">u2"), ("y", "u2")]
+    return {
+        "fields": np.array([(1, 2, [3, 4])], [("count", ">i4"), ("value", "<f8"), ("pair", ">i8", 2)]),
+        "nested": np.array([([(1, 2), (3, 4)], "ab")], [("points", inner, 2), ("text", ">U2")]),
+    }
+
+
+def numbers() -> dict[str, Any]:
+    return {"ints": [*range(64)], "floats": [number / 4 for number in range(100)], "short": [*range(63)]}
+
+
 def randoms() -> dict[str, Any]:
     return {"generator": np.random.Generator(np.random.PCG64(5)), "old": np.random.RandomState(7)}
 
@@ -175,6 +187,8 @@ def array() -> dict[str, Any]:
 FILES: dict[str, Callable[[], dict[str, Any]]] = {
     "1-python.bson": python,
     "1-numpy.bson": numpy,
+    "1-swapped.bson": swapped,
+    "1-numbers.bson": numbers,
     "1-randoms.bson": randoms,
     "1-tensors.bson": tensors,
     "1-modules.bson": modules,

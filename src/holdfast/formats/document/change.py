@@ -27,6 +27,8 @@ PIECE: Final = 4 << 20
 """Elements that are converted at once."""
 WORDS: Final = frozenset({"tag", "python", "xxh3", "_backrefs", "_holdfast"})
 """Keys that a plain dictionary of a BSON file cannot have."""
+UNSHARED: Final = frozenset({"backref", "datatype", "unionall", "symbol", "svec"})
+"""Tags of what has no identity of its own: it may stand in many places as it is."""
 Empty = Callable[[tuple[int, ...], np.dtype[Any]], NdArray]
 """Gives an array to fill."""
 
@@ -268,7 +270,29 @@ def as_bson(document: Document) -> Document:
             node["data"] = Blob(node["data"].data, sealed=True)
         elif isinstance(node, dict) and node.get("tag") == "struct" and type(node.get("names")) is list:
             _check_whole(node, at)
+    _refer(document, backrefs)
     return document
+
+
+def _refer(document: Document, backrefs: list[Any]) -> None:
+    """What stands in several places, or in itself, goes to ``_backrefs``, and its places refer to it. Readers of other
+    formats give one document in all of them."""
+    numbers = {id(entry): number for number, entry in enumerate(backrefs, 1)}
+    containers, met = list(_containers(document)), set[int]()
+    for container in containers:
+        for child in container.values() if isinstance(container, dict) else container:
+            if id(child) in met and id(child) not in numbers:
+                backrefs.append(child)
+                numbers[id(child)] = len(backrefs)
+            if isinstance(child, dict) and child.get("tag") not in UNSHARED:
+                met.add(id(child))
+    for container in containers:
+        if container is not backrefs:
+            for key, child in list(container.items() if isinstance(container, dict) else enumerate(container)):
+                if id(child) in numbers:
+                    container[key] = {"tag": "backref", "ref": numbers[id(child)]}
+    if backrefs:
+        document["_backrefs"] = backrefs
 
 
 def _check_whole(node: Document, at: Callable[[Any], Any]) -> None:
