@@ -8,7 +8,7 @@ and are passed over. The order of sets and dictionaries is free.
 
 from typing import Any
 
-from holdfast.codec.lift import backrefs_of, resolve
+from holdfast.codec.audit import backrefs_of, resolve
 from holdfast.julia.types import short_name
 from holdfast.wire.values import Blob
 

@@ -14,7 +14,8 @@ from functools import partial
 from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
-from holdfast.codec.lift import audit, lift
+from holdfast.codec.audit import audit
+from holdfast.codec.lift import lift
 from holdfast.codec.lower import lower
 from holdfast.codec.rule import Options
 from holdfast.vocab import vocabulary

@@ -366,7 +366,7 @@ case(
     "vocab/numpy.py: a piece stands once",
 )(lambda: x(slabs([ref(1)] * 20_000, [20_000 << 20]), array(UINT8, [1 << 20], blob(bytes(1 << 20)))))
 COPIES = "codec/lift.py: a binary is copied once, however often it is referred to"
-MULTIPLY = "codec/lift.py: what refers to a binary adds up to a limit"
+MULTIPLY = "codec/audit.py: what refers to a binary adds up to a limit"
 case("bytes_many_references", "a megabyte of bytes, referred to 5,000 times: 5 GB if each is a copy", READ, COPIES)(
     lambda: x([ref(1)] * 5_000, blob(bytes(1 << 20)))
 )

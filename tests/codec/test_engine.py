@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from holdfast.codec.lift import audit, lift
+from holdfast.codec.audit import audit
+from holdfast.codec.lift import lift
 from holdfast.codec.lower import HOIST_DEPTH, lower
 from holdfast.codec.rule import Fields, Items, Options, Rule, Shared, Vocabulary
 from holdfast.errors import FormatError, UnsupportedError, UntrustedError

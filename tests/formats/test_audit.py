@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from fuzz import grammar, seeds
 from fuzz.targets import warm
-from holdfast.codec import lift as engine
+from holdfast.codec import audit as engine
 from holdfast.codec.lower import lower
 from holdfast.codec.rule import Options, Rule
 from holdfast.errors import HoldfastError

@@ -8,7 +8,8 @@ from torch import nn
 from torch.optim import swa_utils
 from torch.optim.optimizer import required
 
-from holdfast.codec.lift import audit, lift
+from holdfast.codec.audit import audit
+from holdfast.codec.lift import lift
 from holdfast.codec.rule import Options
 from holdfast.errors import FormatError, MismatchError, UnsupportedError, UntrustedError
 from holdfast.vocab import numpy as numpy_rules

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from holdfast.codec.lift import backrefs_of, resolve
+from holdfast.codec.audit import backrefs_of, resolve
 from holdfast.errors import ChecksumError
 from holdfast.formats.choose import open_file
 from holdfast.formats.document.arrays import NdArray, array_of, blobs_of

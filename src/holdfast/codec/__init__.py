@@ -2,5 +2,6 @@
 
 rule.py   Rule and Vocabulary: what is known of a type, in both directions
 lower.py  objects -> document: identity, cycles, back-references, the path for errors
-lift.py   document -> objects: audit first, then build what was audited
+audit.py  what of a document may be built: the rule of each part
+lift.py   document -> objects: what was audited is built
 """

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from os import PathLike, fspath, stat
 from typing import Any, Final, TypeVar
 
-from holdfast.codec.lift import Audited, audit, lift
+from holdfast.codec.audit import Audited, audit
+from holdfast.codec.lift import lift
 from holdfast.codec.rule import Options, Vocabulary
 from holdfast.errors import ChecksumError, FormatError, HoldfastError
 from holdfast.wire.checksum import checksums, frame_checksum

@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 
 import numpy as np
 
-from holdfast.codec.lift import backrefs_of, resolve
+from holdfast.codec.audit import backrefs_of, resolve
 from holdfast.codec.rule import Options
 from holdfast.errors import FormatError, MissingError, UnsupportedError
 from holdfast.formats.choose import open_file

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from holdfast.codec.lift import audit, lift, type_name
+from holdfast.codec.audit import audit, type_name
+from holdfast.codec.lift import lift
 from holdfast.codec.rule import Options, Vocabulary
 from holdfast.errors import HoldfastError
 from holdfast.julia import Array, Struct

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from holdfast.codec.lift import backrefs_of, resolve, type_name
+from holdfast.codec.audit import backrefs_of, resolve, type_name
 from holdfast.errors import FormatError, UnsupportedError
 from holdfast.formats.document.arrays import NdArray, array_document, array_of, blobs_of
 from holdfast.vocab.dtypes import CARRIERS, NAMED

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from itertools import zip_longest
 from typing import Any, Final
 
-from holdfast.codec.lift import type_name
+from holdfast.codec.audit import type_name
 from holdfast.errors import FormatError, LimitError
 from holdfast.formats.jld2.numbers import elements
 from holdfast.formats.jld2.type_text import core

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from struct import unpack
 from typing import Any, Final
 
-from holdfast.codec.lift import type_name
+from holdfast.codec.audit import type_name
 from holdfast.errors import FormatError
 from holdfast.formats.jld2.datatypes import Datatype
 from holdfast.formats.jld2.type_text import core

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from holdfast.codec.lift import type_name
+from holdfast.codec.audit import type_name
 from holdfast.errors import FormatError
 from holdfast.formats.jld2.cursor import UNDEFINED
 from holdfast.formats.jld2.datatypes import HEAP_ID, Datatype, is_numbers

@@ -1,6 +1,6 @@
 """What one document of a file is, read off the document itself.
 
-Strategy: the name comes from the choice of rules that ``load`` makes (``codec.lift.rule_of``); the rest is in the
+Strategy: the name comes from the choice of rules that ``load`` makes (``codec.audit.rule_of``); the rest is in the
 document's keys, one small function a tag. Nothing is built but single numbers, dates and the like, by rules of our own.
 A document that is not what its tag says is shown as the plain dictionary that it also is.
 """
@@ -8,7 +8,7 @@ A document that is not what its tag says is shown as the plain dictionary that i
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from holdfast.codec.lift import rule_of, type_name
+from holdfast.codec.audit import rule_of, type_name
 from holdfast.codec.rule import Vocabulary
 from holdfast.errors import FormatError
 from holdfast.formats.look.flux_fields import FIELDS, TURNED

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from holdfast.codec.lift import backrefs_of
+from holdfast.codec.audit import backrefs_of
 from holdfast.codec.rule import Vocabulary
 from holdfast.formats.document.arrays import names_only
 from holdfast.formats.file import File

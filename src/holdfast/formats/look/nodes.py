@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from holdfast.codec.lift import audit, lift, resolve, type_name
+from holdfast.codec.audit import audit, resolve, type_name
+from holdfast.codec.lift import lift
 from holdfast.codec.rule import Options, Vocabulary
 from holdfast.errors import FormatError, HoldfastError
 from holdfast.julia.types import BITS, COMPLEX, FOREIGN
