@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from holdfast.codec.rule import Fields, Filling, Items, Options, Rule
+from holdfast.codec.rule import Fields, Filling, Options, Rule
 from holdfast.errors import FormatError, LimitError, UnsupportedError
 from holdfast.julia.arrays import WRAPPERS, as_array, drawn
 from holdfast.julia.types import type_name
@@ -22,6 +22,7 @@ from holdfast.julia.values import Struct
 from holdfast.vocab.flux.eras import Span, load_of, span
 from holdfast.vocab.julia import tags
 from holdfast.vocab.torch.tensors import AXES
+from holdfast.vocab.vectors import lower_list
 
 TRACKED: Final = {
     "Flux.Tracker.TrackedArray": span(until="0.7.3"),
@@ -200,5 +201,5 @@ def reversed_axes(tensor: Tensor) -> Tensor:
 
 RULES: Final = [
     Rule("tag", "struct", (Struct,), tags.lower_struct, lift_with=lift_struct, needs=frozenset({"type", "data"})),
-    Rule("tag", "list", (list,), Items, lift_with=lift_list),
+    Rule("tag", "list", (list,), lower_list, lift_with=lift_list),
 ]
