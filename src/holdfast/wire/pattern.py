@@ -6,13 +6,10 @@ compared is every byte that the reader would look at, so both ways give the same
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from holdfast.wire.plan import I64, SUM_HEAD, alignment
-from holdfast.wire.values import ANY_BLOB, Alike, Blob, Document
-
-if TYPE_CHECKING:
-    from holdfast.wire.read import Bytes
+from holdfast.wire.values import ANY_BLOB, Alike, Blob, Bytes, Document
 
 MAX_HEAD: Final = 1024
 """Bytes before the checksum up to which a document is looked at; that of an array has about 200."""
@@ -37,7 +34,7 @@ class Pattern:
 class Patterns:
     """The patterns of one file, by their bytes up to the checksum."""
 
-    def __init__(self, data: "Bytes", blobs: list[Blob]) -> None:
+    def __init__(self, data: Bytes, blobs: list[Blob]) -> None:
         self.data = data
         self.view = memoryview(data)
         self.blobs = blobs

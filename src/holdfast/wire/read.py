@@ -6,7 +6,6 @@ length is checked then. What Holdfast wrote (the trailer says so) is held to the
 wrote may have its keys in any order.
 """
 
-import mmap
 from collections.abc import Callable
 from dataclasses import dataclass
 from struct import Struct
@@ -33,15 +32,13 @@ from holdfast.wire.values import (
     MAX_KEY,
     MAX_VALUES,
     Blob,
+    Bytes,
     Document,
     Int32,
     Opaque,
     RawText,
     Reading,
 )
-
-Bytes = bytes | mmap.mmap
-"""What is read: has ``find``, gives ints by index and bytes by slice."""
 
 I32: Final = Struct("<i")
 VERSION_AT: Final = TRAILER.index(b"version\0") + len(b"version\0")

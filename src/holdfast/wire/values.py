@@ -7,6 +7,7 @@ document means.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from mmap import mmap
 from typing import Any, Final, TypeAlias
 
 MAX_DEPTH: Final = 500
@@ -77,6 +78,9 @@ Value: TypeAlias = Any
 """None, bool, int, Int32, float, str, RawText, Blob, Opaque, a list of values, a Document or an Alike."""
 
 Document: TypeAlias = dict[str, Value]
+
+Bytes: TypeAlias = bytes | mmap
+"""What is read: has ``find``, gives ints by index and bytes by slice."""
 
 
 @dataclass(slots=True, eq=False)
