@@ -74,6 +74,15 @@ def test_ties_and_views_without_torch(tmp_path: Path) -> None:
     }
 
 
+def test_a_module_without_torch_says_what_to_install(tmp_path: Path) -> None:
+    torch, path = pytest.importorskip("torch"), tmp_path / "m.bson"
+    save(path, model=torch.nn.Linear(2, 2))
+    script = "import sys; sys.modules['torch'] = None; from holdfast import load; load(sys.argv[1])"
+    done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 1
+    assert "MissingError: loading a torch.nn.Linear needs torch: pip install 'torch'" in done.stderr
+
+
 def view(**changes: Any) -> Fields:
     base = np.arange(12, dtype=np.float32)
     return Fields({"base": base, "offset": 8, "size": [2, 2], "strides": [4, 1], "dtype": "float32"} | changes)

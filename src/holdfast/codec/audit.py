@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from holdfast.codec.rule import Rule, Vocabulary
-from holdfast.errors import FormatError, LimitError, UntrustedError
+from holdfast.errors import FormatError, LimitError, MissingError, UntrustedError
 from holdfast.julia.types import short_name
 from holdfast.wire.values import ANY_BLOB, Alike, Blob, Document
 
@@ -97,7 +97,10 @@ def type_name(datatype: Any) -> str:
 
 
 def audit(document: Document, names: Iterable[str], vocabulary: Vocabulary) -> Audited:
-    """Look through all that ``names`` reach. Raises UntrustedError with every class that is not allowed."""
+    """Look through all that ``names`` reach.
+
+    Raises UntrustedError with every class that is not allowed, MissingError for one whose framework is not installed.
+    """
     audited, untrusted, memory = Audited(document, {}), set[str](), _Memory()
     backrefs = backrefs_of(document)
     for name in names:
@@ -132,6 +135,9 @@ def audit(document: Document, names: Iterable[str], vocabulary: Vocabulary) -> A
                     audited.blobs.append((name, child.blob))
                 elif type(child) not in PLAIN:
                     stack.append(child)
+    absent = sorted(filter(vocabulary.is_absent, untrusted))
+    if absent:
+        raise MissingError(f"loading a {absent[0]}", absent[0].partition(".")[0])
     if untrusted:
         raise UntrustedError(sorted(untrusted))
     return audited
