@@ -17,6 +17,8 @@ from typing import Any, Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 NAMES: Final = ("read", "agree", "load", "unchecked", "look", "structure")
+CHOOSING: Final = ("structure",)
+"""Those whose bytes only seed a generator: there is nothing that coverage could guide."""
 COVERED: Final = re.compile(rb"cov: (\d+) ft: (\d+)")
 
 
@@ -24,7 +26,7 @@ def run(
     target: str, *, runs: int = 0, seconds: float = 0, jobs: int = 1, seed: int = 1, plain: bool = False
 ) -> dict[str, Any]:
     """Run ``target`` in ``jobs`` processes with seeds of their own, ``runs`` executions in all, or so many seconds each."""
-    way = "plain" if plain or find_spec("atheris") is None else "guided"
+    way = "plain" if plain or target in CHOOSING or find_spec("atheris") is None else "guided"
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as place:
         children = [
