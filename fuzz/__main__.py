@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any, Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-NAMES: Final = ("read", "agree", "load", "unchecked", "look", "structure")
+FOREIGN: Final = ("safetensors", "arrays", "torch", "jld2", "hdf5")
+"""Those of other formats."""
+NAMES: Final = ("read", "agree", "load", "unchecked", "look", "structure", *FOREIGN)
 CHOOSING: Final = ("structure",)
 """Those whose bytes only seed a generator: there is nothing that coverage could guide."""
 COVERED: Final = re.compile(rb"cov: (\d+) ft: (\d+)")

@@ -19,7 +19,10 @@ from typing import Any, Final
 
 HERE: Final = Path(__file__).resolve().parent
 CORPUS: Final = HERE / "corpus"
-MODULES: Final = ["holdfast.wire", "holdfast.codec", "holdfast.vocab", "holdfast.formats", "holdfast.julia"]
+MODULES: Final = [
+    *("holdfast.wire", "holdfast.codec", "holdfast.vocab", "holdfast.formats", "holdfast.julia"),
+    *("torch._weights_only_unpickler", "numpy.lib.format"),
+]
 """What coverage is measured of."""
 SWEEP: Final = 20_000
 """Executions between two collections of garbage."""

@@ -17,7 +17,7 @@ import bson as pymongo
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.errors import InvalidBSON
 
-from fuzz import grammar, seeds
+from fuzz import foreign, grammar, seeds
 from holdfast.codec.rule import Options
 from holdfast.errors import FormatError, HoldfastError
 from holdfast.formats import bson
@@ -280,6 +280,17 @@ TARGETS: Final[dict[str, Target]] = {
             numbers,
             ("load", written),
             largest=CHOICE,
+        ),
+        Target("safetensors", "any bytes as a safetensors file", foreign.through, foreign.safetensors_seeds),
+        Target("arrays", "any bytes as an npy or npz file, or as an array in one", foreign.arrays, foreign.array_seeds),
+        Target(
+            "torch", "any bytes as a file of torch's, or as the pickle in one", foreign.pickles, foreign.torch_seeds
+        ),
+        Target(
+            "jld2", "any bytes as a JLD2 file whose sums are right", foreign.headers, foreign.jld2_seeds
+        ),
+        Target(
+            "hdf5", "any bytes as an HDF5 file whose sums are right", foreign.headers, foreign.hdf5_seeds
         ),
     )
 }
