@@ -157,7 +157,6 @@ enter(
         "virtual_elsewhere": ("an array made of another file's", virtual("/tmp/other.h5")),
         "virtual_beside": ("an array made of a file beside it", virtual("hostile.bson")),
         "virtual_itself": ("an array made of itself", virtual(".")),
-        "virtual_pattern": ("an array made of files without an end", virtual("x-%b.h5")),
         "bomb": ("256 MiB of nothing in 256 kB", chunk((1 << 28,), zlib.compress(bytes(1 << 28), 1))),
         "chunk_liar": ("a chunk that unpacks to more than it says", chunk((16,), zlib.compress(bytes(1 << 26)))),
         "chunk_short": ("a chunk that unpacks to less than it says", chunk((1 << 16,), zlib.compress(bytes(16)))),
