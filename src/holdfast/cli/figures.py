@@ -1,7 +1,8 @@
 """What an array holds, and how two arrays differ, in a few figures.
 
 Strategy: arrays are read in pieces of bounded size, so that one as large as the machine's memory can be described.
-Numbers are compared in double precision, whole numbers exactly. Two NaN in the same place are equal.
+Numbers are compared in double precision, whole numbers exactly. Two NaN in the same place are equal. A view whose elements
+lie on each other has as many as its file says, which may be without an end: of more than memory has, only few are looked at.
 """
 
 from collections.abc import Iterator
@@ -9,12 +10,16 @@ from typing import Any, Final
 
 import numpy as np
 
+from holdfast.errors import LimitError
+
 NdArray = np.ndarray[Any, Any]
 
 PIECE: Final = 1 << 20
 """Elements looked at in one go."""
 FEW: Final = 6
 """Elements that are shown themselves."""
+MOST: Final = 1 << 26
+"""Elements of a view that lie on each other, all of which are looked at."""
 
 
 def _pieces(*arrays: NdArray) -> Iterator[tuple[NdArray, ...]]:
@@ -40,17 +45,24 @@ def _wide(piece: NdArray) -> NdArray:
 def figures(array: NdArray) -> dict[str, Any]:
     """All values of a small array; of a larger one min, mean and max of its finite numbers, and how many are not.
 
-    Complex numbers count by their magnitude. An array of other things gives its first values.
+    Complex numbers count by their magnitude. An array of other things gives its first values, and so does one with more
+    elements than its memory has.
 
     >>> figures(np.arange(4)), figures(np.arange(10.0))
     ({'values': [0, 1, 2, 3]}, {'min': 0.0, 'mean': 4.5, 'max': 9.0})
     """
     if array.size <= FEW:
         return {"values": _listed(array)}
-    if not _is_number(array.dtype):
+    if not _is_number(array.dtype) or _is_endless(array):
         first = np.stack([array[np.unravel_index(i, array.shape)] for i in range(FEW)])
         return {"first": _listed(first)}
     return _moments(array)
+
+
+def _is_endless(array: NdArray) -> bool:
+    """Whether an array has far more elements than there are in the memory that it looks at."""
+    held = array.itemsize + sum((n - 1) * abs(step) for n, step in zip(array.shape, array.strides, strict=True))
+    return array.size > MOST and array.nbytes > held
 
 
 def _listed(array: NdArray) -> list[Any]:
@@ -76,13 +88,15 @@ def difference(a: NdArray, b: NdArray) -> dict[str, Any] | None:
     """How two arrays of one shape differ: None when they do not, else how many elements and by how much at most.
 
     ``max`` is the largest absolute difference: exact between whole numbers, NaN where only one side is a number, absent
-    for what are no numbers.
+    for what are no numbers. Raises LimitError for arrays with far more elements than their memory has.
 
     >>> difference(np.array([1.0, 2.0]), np.array([1.0, 2.5]))
     {'elements': 1, 'of': 2, 'max': 0.5}
     """
     if a.dtype == b.dtype and _same_bytes(a, b):
         return None
+    if _is_endless(a) or _is_endless(b):
+        raise LimitError(f"{a.size:,} elements that lie on each other are not compared one by one")
     numbers = _is_number(a.dtype) and _is_number(b.dtype)
     exact = a.dtype == b.dtype and a.dtype.kind in "biu"
     elements, largest = 0, []

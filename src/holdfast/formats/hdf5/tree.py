@@ -16,6 +16,8 @@ from holdfast.wire.values import MAX_VALUES
 
 MAX_STEPS: Final = 16
 """Soft links that lead on to one another."""
+MAX_SHOWN: Final = 200
+"""Bytes of a name that an error repeats."""
 MARK: Final = "@"
 """Attributes stand beside what they belong to: those of a group under ``@`` in it, those of ``weight`` under
 ``weight@``."""
@@ -123,4 +125,4 @@ def _text(name: bytes) -> str:
 
 
 def _shown(name: bytes) -> str:
-    return repr(name.decode("utf-8", "backslashreplace"))
+    return repr(name[:MAX_SHOWN].decode("utf-8", "backslashreplace")) + "…" * (len(name) > MAX_SHOWN)
