@@ -373,7 +373,7 @@ BROKEN = [
 ]
 
 
-@pytest.mark.parametrize("node", BROKEN, ids=str)
+@pytest.mark.parametrize("node", BROKEN, ids=map(str, range(len(BROKEN))))
 def test_a_broken_document_is_shown_all_the_same(node):
     loop = {"tag": "unionall", "var": 1, "body": {"tag": "backref", "ref": 2}}
     size = {**ARRAY, "size": {"tag": "backref", "ref": 1}, "data": Blob(memoryview(b""))}

@@ -187,7 +187,9 @@ def test_the_name_in_a_script_is_nobodys_when_two_would_share_it() -> None:
         lifted(at_name("__main__.Plain"), [a, b])
 
 
-@pytest.mark.parametrize("item", ["Plain", 1, None, len.__call__, eval, lambda: 1, Plain()], ids=repr)
+@pytest.mark.parametrize(
+    "item", ["Plain", 1, None, len.__call__, eval, lambda: 1, Plain()], ids=lambda v: type(v).__name__
+)
 def test_only_classes_are_allowed(item: Any) -> None:
     with pytest.raises(TypeError, match=r"not a class"):
         rules_for([item])
