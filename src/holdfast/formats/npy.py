@@ -31,6 +31,8 @@ from holdfast.wire.values import Document
 NAME: Final = "npy"
 MAX_HEADER: Final = 1 << 16
 """Bytes of a header; NumPy itself takes 10,000 characters."""
+VERSIONS: Final = ((1, 0), (2, 0), (3, 0))
+"""Those that NumPy writes."""
 MISFITS: Final = (
     *(ValueError, TypeError, SyntaxError, KeyError, IndexError, AttributeError, OverflowError),
     *(RecursionError, MemoryError, EOFError, TokenError, StructError),
@@ -70,6 +72,8 @@ def header(head: bytes, what: str) -> Header:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # headers of Python 2 are read all the same
             version = npy.read_magic(io.BytesIO(head))
+            if version not in VERSIONS:
+                raise ValueError(f"version {version[0]}.{version[1]}")
             size = 10 + unpack_from("<H", head, 8)[0] if version[0] == 1 else 12 + unpack_from("<I", head, 8)[0]
             if size > len(head):
                 raise EOFError("the header goes on behind the end")
@@ -77,7 +81,7 @@ def header(head: bytes, what: str) -> Header:
             read = npy.read_array_header_1_0 if version[0] == 1 else npy.read_array_header_2_0
             shape, fortran, dtype = read(stream)
     except MISFITS as error:
-        raise FormatError(f"the header of {what} is not NumPy's: {error}", 0) from None
+        raise FormatError(f"the header of {what} is not NumPy's: {error!s:.200}", 0) from None
     if dtype.hasobject:
         raise FormatError(
             f"{what} is an array of Python objects, which is a pickle, a program and not data, and is never read. Where "

@@ -98,6 +98,7 @@ def _opened(path: str, mmap: bool) -> File:
     source = local.open_bytes(path, mmap=mmap)
     metadata, tensors = _parts(path)
     start = 8 + int.from_bytes(source.data[:8], "little")
+    _check_once(bytes(source.data[8:start]), len(tensors))
     damage, notes = _notes(metadata, source.data, start, [name for name, _, _ in tensors])
     held = {entry.name: entry for entry in _laid(memoryview(source.data), start, tensors, notes)}
     document = document_of((held[name] for name in notes or held), _default())
@@ -122,9 +123,32 @@ def _parts(path: str) -> tuple[dict[str, str], list[Tensor]]:
         with safe_open(path, framework="numpy") as opened:
             slices = [(name, opened.get_slice(name)) for name in opened.offset_keys()]
             tensors = [(name, part.get_dtype(), part.get_shape()) for name, part in slices]
-            return dict(opened.metadata() or {}), tensors
+            metadata = dict(opened.metadata() or {})
     except SafetensorError as error:
-        raise FormatError(f"safetensors refuses the file: {error}") from None
+        raise FormatError(f"safetensors refuses the file: {error!s:.200}") from None
+    return metadata, tensors
+
+
+def _check_once(header: bytes, count: int) -> None:
+    """Raises FormatError for a name that stands twice: the library takes the last, where no byte lies in both.
+
+    To look at each name takes longer than all else, so it is only done where the header may hide one.
+    """
+    if header.count(b'"data_offsets"') == count and b"\\u" not in header:
+        return
+    try:
+        json.loads(header, object_pairs_hook=_once)
+    except RecursionError:
+        raise FormatError("the header is nested too deeply") from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise FormatError(f"the name {twice!r:.100} stands twice in the header")
+    return found
 
 
 def _laid(data: memoryview, start: int, tensors: Sequence[Tensor], notes: Mapping[str, Note] | None) -> list[Held]:

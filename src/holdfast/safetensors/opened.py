@@ -73,6 +73,7 @@ class safe_open:
         self._file.verify_frame()
         self._backrefs = backrefs_of(self._file.document)
         self._checked: set[str] = set()
+        self._names: dict[str, None] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -84,7 +85,7 @@ class safe_open:
 
     def keys(self) -> list[str]:
         """The names of the tensors, in the order of the file."""
-        return [name for name in self._file.names if name != METADATA and is_array(self._node(name), self._at)]
+        return list(self._listed())
 
     offset_keys = keys
 
@@ -95,7 +96,7 @@ class safe_open:
 
     def get_tensor(self, name: str) -> Any:
         """The tensor ``name``. Raises FormatError when there is none, ChecksumError when its bytes changed."""
-        if name not in self.keys():
+        if name not in self._listed():
             raise FormatError(f"{self._file.path} has no tensor {name!r}")
         audited = self._file.audit([name], vocabulary())
         if name not in self._checked:
@@ -116,6 +117,13 @@ class safe_open:
     def get_slice(self, name: str) -> "Slice":
         """The tensor ``name``, of which parts can be taken: ``file.get_slice("a")[:, 2]``."""
         return Slice(self, name)
+
+    def _listed(self) -> dict[str, None]:
+        """The names of the tensors, looked for once: whoever reads them one by one asks for each."""
+        if self._names is None:
+            names = [name for name in self._file.names if name != METADATA]
+            self._names = dict.fromkeys(name for name in names if is_array(self._node(name), self._at))
+        return self._names
 
     def _at(self, node: Any) -> Any:
         return resolve(node, self._backrefs)
@@ -185,4 +193,5 @@ def tensor_of(value: Any, device: str) -> Any:
         return torch.from_numpy(array).to(device)
     from holdfast.vocab.torch.tensors import dtype_named
 
-    return torch.from_numpy(array.view(CARRIERS[array.itemsize])).view(dtype_named(array.dtype.name)).to(device)
+    dtype = dtype_named(array.dtype.name)  # before all else: it refuses what is no tensor's
+    return torch.from_numpy(array.view(CARRIERS[array.itemsize])).view(dtype).to(device)

@@ -69,17 +69,28 @@ def _damaged(error: Exception) -> FormatError:
 
 
 def _deflate(data: Data, step: Filter, length: int) -> bytes:
+    stream = zlib.decompressobj()
     try:
-        return zlib.decompressobj().decompress(data, length + 1)
+        found = stream.decompress(data, length + 1)
     except zlib.error as error:
         raise _damaged(error) from None
+    return _ended(found, stream, length)
 
 
 def _bzip2(data: Data, step: Filter, length: int) -> bytes:
+    stream = bz2.BZ2Decompressor()
     try:
-        return bz2.BZ2Decompressor().decompress(data, length + 1)
+        found = stream.decompress(data, length + 1)
     except (OSError, ValueError) as error:
         raise _damaged(error) from None
+    return _ended(found, stream, length)
+
+
+def _ended(found: bytes, stream: Any, length: int) -> bytes:
+    """What was unpacked, unless the end is missing: the stream's own checksum stands there."""
+    if len(found) <= length and not stream.eof:
+        raise FormatError("a compressed array is damaged: it was cut off")
+    return found
 
 
 def _zstd(data: Data, step: Filter, length: int) -> bytes:

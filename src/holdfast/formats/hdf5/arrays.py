@@ -27,6 +27,9 @@ PLAIN_FILTERS: Final = frozenset({2, 3})
 BFLOAT16: Final = "bfloat16"
 """What Keras notes beside arrays of that dtype, which HDF5 lacks."""
 
+FREE_TEXTS: Final = 1 << 12
+"""Texts that a file may hold without a byte for each: those that nobody wrote are read one by one all the same."""
+
 NdArray = np.ndarray[Any, Any]
 
 
@@ -146,7 +149,10 @@ class Arrays:
         count, left = prod(dataset.shape), 4 * self.size + FREE_GROWTH
         if count > min(MAX_VALUES, FREE_GROWTH):
             raise LimitError(f"{name} is said to hold {count:,} texts")
-        check_growth(count * 16, int(dataset.id.get_storage_size()))
+        stored = int(dataset.id.get_storage_size())
+        check_growth(count * 16, stored)
+        if count > max(FREE_TEXTS, stored):
+            raise LimitError(f"{name} is said to hold {count:,} texts in {stored:,} bytes")
         if not dataset.shape:
             return _text(dataset[()])
         texts = np.empty(dataset.shape, object)

@@ -42,6 +42,8 @@ class Layout:
     address: int = UNDEFINED
     length: int = 0
     filtered: bool = False
+    chunk: tuple[int, ...] = ()
+    """Of one that is filtered, what its one chunk spans: elements along each axis, and the bytes of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,13 +218,13 @@ def _chunked(body: Cursor, version: int) -> Layout:
     if version != 4:
         raise FormatError("an array in many chunks, which JLD2 does not write", at)
     flags, axes, width = body.number(1), body.number(1), body.number(1)
-    body.take(axes * width)
+    chunk = tuple(body.number(width) for _ in range(axes)) if 0 < width <= 8 else ()
     if body.number(1) != 1:
         raise FormatError("an array in many chunks, which JLD2 does not write", at)
     length = body.number(8) if flags & 2 else 0
     if flags & 2 and body.number(4):
         raise FormatError("an array of which a filter was left out", at)
-    return Layout(address=body.number(8), length=length, filtered=True)
+    return Layout(address=body.number(8), length=length, filtered=True, chunk=chunk)
 
 
 def _virtual(body: Cursor, version: int) -> Layout:

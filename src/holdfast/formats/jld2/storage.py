@@ -1,5 +1,7 @@
 """The bytes of a dataset and of the heaps: mapped where they are plain, unpacked where they were compressed."""
 
+from math import prod
+
 from holdfast.errors import FormatError
 from holdfast.formats.foreign.filters import check_growth, unpacked
 from holdfast.formats.jld2.cursor import UNDEFINED
@@ -30,6 +32,9 @@ def stored(objects: Objects, found: Object, length: int) -> memoryview:
 def _unpacked(objects: Objects, found: Object, layout: Layout, length: int) -> memoryview:
     if layout.address == UNDEFINED or layout.raw is not None:
         raise FormatError("a compressed array is not stored as one")
+    shape = found.space.size if found.space is not None else None
+    if layout.chunk[:-1] != shape or prod(layout.chunk) != length:
+        raise FormatError(f"an array of shape {shape} stands in a part of shape {layout.chunk[:-1]}", layout.address)
     size = layout.length or length
     packed = objects.cursor(layout.address, size, "an array").take(size)
     check_growth(length, size)
@@ -54,6 +59,8 @@ class Heap:
         found = self.collections[address].get(index)
         if found is None:
             raise FormatError(f"entry {index} of the heap at address {address:,} is not there")
+        if (count := int.from_bytes(raw[:4], "little")) > len(found):
+            raise FormatError(f"{count:,} parts are said to be in the {len(found):,} bytes of an entry of a heap")
         return found
 
     def _read(self, address: int) -> dict[int, memoryview]:

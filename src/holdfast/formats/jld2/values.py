@@ -10,6 +10,7 @@ Source: JLD2.jl, src/data/, of 0.1 to 0.6.
 from collections.abc import Callable
 from math import prod
 from typing import Any, Final
+from weakref import ref
 
 import numpy as np
 
@@ -44,13 +45,20 @@ class Later:
         self.make = make
 
 
+def _there(weak: "ref[Values]") -> "Values":
+    found = weak()
+    assert found is not None, "types are read for values only"
+    return found
+
+
 class Values:
     """Makes the values of one file, each once."""
 
     def __init__(self, data: memoryview) -> None:
         self.objects = Objects(data)
         self.heap = Heap(self.objects)
-        self.types = Types(self.objects, self.heap, self._defer)
+        weak = ref(self)  # a ring would keep the file mapped until the collector comes by
+        self.types = Types(self.objects, self.heap, lambda *wanted: _there(weak)._defer(*wanted))
         self.left = MAX_VALUES
         self._made: dict[int, Any] = {}
         self._texts: dict[bytes, str] = {}
