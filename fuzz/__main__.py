@@ -16,11 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-FOREIGN: Final = ("safetensors", "arrays", "torch", "jld2", "hdf5")
-"""Those of other formats."""
-NAMES: Final = ("read", "agree", "load", "unchecked", "look", "structure", *FOREIGN)
-CHOOSING: Final = ("structure",)
-"""Those whose bytes only seed a generator: there is nothing that coverage could guide."""
+NAMES: Final = ("read", "agree", "load", "unchecked", "look", "structure")
 COVERED: Final = re.compile(rb"cov: (\d+) ft: (\d+)")
 
 
@@ -28,7 +24,7 @@ def run(
     target: str, *, runs: int = 0, seconds: float = 0, jobs: int = 1, seed: int = 1, plain: bool = False
 ) -> dict[str, Any]:
     """Run ``target`` in ``jobs`` processes with seeds of their own, ``runs`` executions in all, or so many seconds each."""
-    way = "plain" if plain or target in CHOOSING or find_spec("atheris") is None else "guided"
+    way = "plain" if plain or find_spec("atheris") is None else "guided"
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as place:
         children = [

@@ -19,10 +19,7 @@ from typing import Any, Final
 
 HERE: Final = Path(__file__).resolve().parent
 CORPUS: Final = HERE / "corpus"
-MODULES: Final = [
-    *("holdfast.wire", "holdfast.codec", "holdfast.vocab", "holdfast.formats", "holdfast.julia"),
-    *("torch._weights_only_unpickler", "numpy.lib.format"),
-]
+MODULES: Final = ["holdfast.wire", "holdfast.codec", "holdfast.vocab", "holdfast.formats", "holdfast.julia"]
 """What coverage is measured of."""
 SWEEP: Final = 20_000
 """Executions between two collections of garbage."""
@@ -112,13 +109,11 @@ def mutated(choose: random.Random, data: bytes) -> bytes:
     return bytes(changed)
 
 
-def plainly(watch: Callable[[bytes], None], seeds: list[bytes], seed: int, choosing: int = 0) -> None:
-    """Mutate the seeds for ever; ``watch`` ends it. Where the bytes only choose, they are ``choosing`` new ones."""
+def plainly(watch: Callable[[bytes], None], seeds: list[bytes], seed: int) -> None:
+    """Mutate the seeds for ever; ``watch`` ends it."""
     choose = random.Random(seed)
     for data in seeds:
         watch(data)
-    while choosing:
-        watch(choose.randbytes(choosing))
     while True:
         watch(mutated(choose, choose.choice(seeds)))
 
@@ -126,17 +121,17 @@ def plainly(watch: Callable[[bytes], None], seeds: list[bytes], seed: int, choos
 # -- coverage-guided --------------------------------------------------------------------------------------------------
 
 
-def guided(
-    watch: Callable[[bytes], None], seeds: list[bytes], largest: int, seed: int, folder: Path, atheris: Any
-) -> None:
+def guided(watch: Callable[[bytes], None], seeds: list[bytes], seed: int, folder: Path, atheris: Any) -> None:
     """Let libFuzzer choose; ``watch`` ends it."""
+    from fuzz.targets import LARGEST
+
     for number, data in enumerate(seeds):
         (folder / f"seed{number}").write_bytes(data)
     atheris.Setup(
         [
             sys.argv[0],
             f"-seed={seed}",
-            f"-max_len={largest}",
+            f"-max_len={LARGEST}",
             "-print_final_stats=1",
             "-rss_limit_mb=4096",
             "-timeout=60",
@@ -166,9 +161,9 @@ def main(arguments: list[str]) -> None:
     gc.disable()
     watch = Watch(name, target.run, target.keep, int(runs) or None, float(seconds) or None, Path(told))
     if atheris is None:
-        plainly(watch, starts, int(seed), target.largest if target.keep else 0)
+        plainly(watch, starts, int(seed))
     else:
-        guided(watch, starts, target.largest, int(seed), Path(folder), atheris)
+        guided(watch, starts, int(seed), Path(folder), atheris)
 
 
 if __name__ == "__main__":

@@ -40,16 +40,7 @@ MODULES: Final[dict[str, tuple[str, ...]]] = {
         *("framing", "tags", "references", "names", "attributes", "states"),
         *("tensors", "flux_files", "sizes", "integrity"),
     ),
-    "other formats": (
-        "foreign",
-        "headers",
-        "pickles",
-        "hdf5_files",
-        "jld2_objects",
-        "arrays",
-        "safetensors_files",
-        "two_formats",
-    ),
+    "other formats": ("foreign", "headers"),
     "the file system": ("disk",),
 }
 """Format -> the modules with its cases. A new format is a new line."""

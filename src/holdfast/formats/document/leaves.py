@@ -290,7 +290,8 @@ def _checked(entry: Held) -> Note:
     note = entry.note if entry.note is not None else {}
     aliases = note.get("aliases", []) if isinstance(note, dict) else None
     parts = [note, *aliases] if isinstance(aliases, list) else [None]
-    if not all(isinstance(part, dict) and _is_note(part) for part in parts):
+    right = all(isinstance(part, dict) and _is_note(part) for part in parts)
+    if not right or not all(alias and "keys" in alias for alias in parts[1:]):
         raise FormatError(f"what Holdfast noted beside {entry.name!r} is not what it writes")
     return note
 
@@ -298,7 +299,8 @@ def _checked(entry: Held) -> Note:
 def _is_note(part: Mapping[str, Any]) -> bool:
     keys = part.get("keys", [""])
     named = isinstance(keys, list) and 0 < len(keys) <= MAX_DEPTH and all(type(key) is str for key in keys)
-    return named and part.get("python", "numpy.ndarray") in KINDS
+    kind: Any = part.get("python", "numpy.ndarray")
+    return named and isinstance(kind, str) and kind in KINDS
 
 
 def _keys(note: Note) -> Document:

@@ -74,7 +74,7 @@ class Describer(Objects):
         if node.get("python") == "bytearray":
             return Seen("bytearray", nbytes=seen.nbytes)
         if node.get("python") == "list":  # of numbers, which travels as a vector
-            return Seen("list", nbytes=seen.nbytes, dtype=seen.dtype, length=sum(seen.shape or ()))
+            return Seen("list", nbytes=seen.nbytes, length=sum(seen.shape or ()))
         if isinstance(node.get("dtype"), str | list):
             seen.dtype = node["dtype"] if isinstance(node["dtype"], str) else str(dtype_from(node["dtype"]))
         if "shape" in node:

@@ -74,6 +74,14 @@ def lift_time(level: Fields) -> Any:
     return (EPOCH + timedelta(microseconds=microseconds)).time()
 
 
+def lift_uuid(level: Fields) -> UUID:
+    """Its number, which Python takes whatever it is, as long as it lies between the right ones."""
+    number = level["data"][0]
+    if not isinstance(number, int) or isinstance(number, bool):
+        raise FormatError(f"the number of a UUID is {shown(number)}")
+    return UUID(int=number)
+
+
 TIMES: Final = [
     Rule("struct", "Dates.Date", (date,), lower_date, lift_date, identity=False),
     Rule("struct", "Dates.DateTime", lift=lift_datetime),
@@ -83,7 +91,7 @@ TIMES: Final = [
         "Base.UUID",
         (UUID,),
         lower=lambda value: struct(base("UUID"), UInt128(value.int)),
-        lift=lambda level: UUID(int=level["data"][0]),
+        lift=lift_uuid,
         identity=False,
     ),
 ]
