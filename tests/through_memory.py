@@ -69,10 +69,10 @@ def differences(a: Any, b: Any) -> list[str]:
                 found.append(f"{path}: {a!r} and {b!r}")
             continue
         if id(a) in met:
-            if met[id(a)] is not b:
+            if met[id(a)][1] is not b:
                 found.append(f"{path}: one object became two")
             continue
-        met[id(a)] = b
+        met[id(a)] = a, b  # ``a`` too, so that its ``id`` stays its own
         others = _parts(b) or []
         if len(parts) != len(others):
             found.append(f"{path}: {len(parts)} parts and {len(others)}")
