@@ -6,7 +6,6 @@ in both languages. A dtype that Julia's Base lacks travels as unsigned integers 
 extra key (``dtypes.py``).
 """
 
-import sys
 from functools import cache
 from typing import Any, Final, Literal
 
@@ -189,9 +188,7 @@ def lift_ndarray(level: Fields) -> NdArray:
         count = count_of(level["shape"])
         if count * dtype.itemsize != array.nbytes:
             raise FormatError(f"an array of shape {level['shape']} and {dtype} holds {array.nbytes:,} bytes")
-        found: NdArray = np.ndarray(level["shape"], _ordered(dtype, level), np.ascontiguousarray(array))
-        check_texts(found)
-        return found
+        return np.ndarray(level["shape"], _ordered(dtype, level), np.ascontiguousarray(array))
     if dtype.itemsize != array.itemsize:
         raise FormatError(f"an array of {dtype} has elements of {array.itemsize} bytes")
     array = array if array.dtype == dtype else array.view(dtype)
@@ -209,16 +206,6 @@ def _ordered(dtype: np.dtype[Any], level: Fields) -> np.dtype[Any]:
             "save the array anew, where it still is"
         )
     return dtype.newbyteorder("S")
-
-
-def check_texts(array: NdArray) -> None:
-    """Raises FormatError for texts, in records too, with what is no character: Python cannot make them."""
-    for name in array.dtype.names or ():
-        check_texts(array[name])
-    if array.dtype.kind == "U" and array.nbytes:
-        letters = np.ascontiguousarray(array).view(np.dtype(np.uint32).newbyteorder(array.dtype.byteorder))
-        if letters.max() > sys.maxunicode:
-            raise FormatError(f"an array of texts has the character {letters.max():#x}, which there is none of")
 
 
 def assembled(level: Fields) -> NdArray:
