@@ -7,6 +7,7 @@
 targets.py   what is tried: a function of bytes that raises what must never leave us
 grammar.py   documents made of the vocabulary's own words, and mutated
 seeds.py     files to start from
+foreign.py   files of other formats, by path, and what they start from
 drive.py     coverage-guided (atheris) where that is installed, plain mutation otherwise
 flips.py     a good file with every bit flipped, cut at every byte, hit by bursts
 corpus/      a folder for each target, with every input that once found something: replayed by tests/test_fuzz.py

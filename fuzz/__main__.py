@@ -7,6 +7,7 @@ import argparse
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,7 +17,12 @@ from pathlib import Path
 from typing import Any, Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-NAMES: Final = ("read", "agree", "load", "unchecked", "look", "structure")
+FOREIGN: Final = ("safetensors", "arrays", "torch", "jld2", "hdf5")
+"""Those of other formats."""
+NAMES: Final = ("read", "agree", "load", "unchecked", "look", "structure", *FOREIGN)
+CHOOSING: Final = ("structure",)
+"""Those whose bytes only seed a generator: there is nothing that coverage could guide."""
+ENDED: Final = ROOT / "fuzz" / "ended"
 COVERED: Final = re.compile(rb"cov: (\d+) ft: (\d+)")
 
 
@@ -24,7 +30,7 @@ def run(
     target: str, *, runs: int = 0, seconds: float = 0, jobs: int = 1, seed: int = 1, plain: bool = False
 ) -> dict[str, Any]:
     """Run ``target`` in ``jobs`` processes with seeds of their own, ``runs`` executions in all, or so many seconds each."""
-    way = "plain" if plain or find_spec("atheris") is None else "guided"
+    way = "plain" if plain or target in CHOOSING or find_spec("atheris") is None else "guided"
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as place:
         children = [
@@ -32,6 +38,7 @@ def run(
         ]
         outputs = [process.communicate()[1] for process in children]
         figures = [read(Path(place) / str(job)) for job in range(jobs)]
+        kept = [keep(path, target) for path in sorted(Path(place).glob("*/*-*"))]
     broken = [
         output.decode(errors="replace")[-2000:]
         for process, output in zip(children, outputs, strict=True)
@@ -48,7 +55,7 @@ def run(
         "edges": max((edges for edges, _ in covered), default=None),
         "features": max((features for _, features in covered), default=None),
         "escapes": {place: text for one in figures for place, text in one["escapes"].items()},
-        "broken": broken,
+        "broken": [*broken, *kept],
     }
 
 
@@ -70,6 +77,13 @@ def child(target: str, runs: int, seconds: float, seed: int, place: Path, way: s
     path = os.pathsep.join(filter(None, [str(ROOT / "src"), str(ROOT), os.environ.get("PYTHONPATH")]))
     environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
     return subprocess.Popen(line, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def keep(path: Path, target: str) -> str:
+    """Keep an input that ended its process, where it is not replayed: it would end the tests, too."""
+    ENDED.mkdir(exist_ok=True)
+    shutil.copyfile(path, ENDED / f"{target}-{path.name}")
+    return f"its input is {ENDED / f'{target}-{path.name}'}"
 
 
 def read(place: Path) -> dict[str, Any]:

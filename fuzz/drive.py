@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import random
+import signal
 import sys
 import time
 import traceback
@@ -22,7 +23,18 @@ CORPUS: Final = HERE / "corpus"
 MODULES: Final = ["holdfast.wire", "holdfast.codec", "holdfast.vocab", "holdfast.formats", "holdfast.julia"]
 """What coverage is measured of."""
 SWEEP: Final = 20_000
-"""Executions between two collections of garbage."""
+"""Executions between two collections of garbage; then the figures are told, too, should somebody end the process."""
+PATIENCE: Final = 60
+"""Seconds of processor time that ``TOGETHER`` executions may take, so that a process may rest as long as it likes."""
+TOGETHER: Final = 64
+
+
+class Hang(Exception):
+    """An execution that does not end."""
+
+
+def hangs(number: int, frame: Any) -> None:
+    raise Hang(f"not done after {PATIENCE} seconds")
 
 
 class Watch:
@@ -36,8 +48,11 @@ class Watch:
         self.count, self.escapes = 0, dict[str, str]()
         self.started = time.monotonic()
         self.ends = None if seconds is None else self.started + seconds
+        signal.signal(signal.SIGVTALRM, hangs)
 
     def __call__(self, data: bytes) -> None:
+        if self.count % TOGETHER == 0:
+            signal.setitimer(signal.ITIMER_VIRTUAL, PATIENCE)
         try:
             self.run(data)
         except Exception as error:
@@ -45,12 +60,13 @@ class Watch:
         self.count += 1
         if self.count % SWEEP == 0:
             gc.collect()
+            self.tell()
         if self.over():
             self.tell()
             os._exit(0)
 
     def over(self) -> bool:
-        late = self.ends is not None and self.count % 64 == 0 and time.monotonic() > self.ends
+        late = self.ends is not None and self.count % TOGETHER == 0 and time.monotonic() > self.ends
         return late or (self.runs is not None and self.count >= self.runs)
 
     def escaped(self, data: bytes, error: Exception) -> None:
@@ -109,11 +125,13 @@ def mutated(choose: random.Random, data: bytes) -> bytes:
     return bytes(changed)
 
 
-def plainly(watch: Callable[[bytes], None], seeds: list[bytes], seed: int) -> None:
-    """Mutate the seeds for ever; ``watch`` ends it."""
+def plainly(watch: Callable[[bytes], None], seeds: list[bytes], seed: int, choosing: int = 0) -> None:
+    """Mutate the seeds for ever; ``watch`` ends it. Where the bytes only choose, they are ``choosing`` new ones."""
     choose = random.Random(seed)
     for data in seeds:
         watch(data)
+    while choosing:
+        watch(choose.randbytes(choosing))
     while True:
         watch(mutated(choose, choose.choice(seeds)))
 
@@ -121,20 +139,21 @@ def plainly(watch: Callable[[bytes], None], seeds: list[bytes], seed: int) -> No
 # -- coverage-guided --------------------------------------------------------------------------------------------------
 
 
-def guided(watch: Callable[[bytes], None], seeds: list[bytes], seed: int, folder: Path, atheris: Any) -> None:
+def guided(
+    watch: Callable[[bytes], None], seeds: list[bytes], largest: int, seed: int, folder: Path, atheris: Any
+) -> None:
     """Let libFuzzer choose; ``watch`` ends it."""
-    from fuzz.targets import LARGEST
-
     for number, data in enumerate(seeds):
         (folder / f"seed{number}").write_bytes(data)
     atheris.Setup(
         [
             sys.argv[0],
             f"-seed={seed}",
-            f"-max_len={LARGEST}",
+            f"-max_len={largest}",
             "-print_final_stats=1",
             "-rss_limit_mb=4096",
-            "-timeout=60",
+            "-timeout=0",
+            f"-artifact_prefix={folder.parent}/",
             str(folder),
         ],
         watch,
@@ -161,9 +180,9 @@ def main(arguments: list[str]) -> None:
     gc.disable()
     watch = Watch(name, target.run, target.keep, int(runs) or None, float(seconds) or None, Path(told))
     if atheris is None:
-        plainly(watch, starts, int(seed))
+        plainly(watch, starts, int(seed), target.largest if target.keep else 0)
     else:
-        guided(watch, starts, int(seed), Path(folder), atheris)
+        guided(watch, starts, target.largest, int(seed), Path(folder), atheris)
 
 
 if __name__ == "__main__":

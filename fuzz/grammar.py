@@ -110,6 +110,12 @@ def known() -> tuple[list[str], list[str], list[str]]:
     return found["tag"], found["struct"], found["python"]
 
 
+@cache
+def layers() -> list[str]:
+    """The names of torch's modules among them."""
+    return [name for name in known()[2] if name.startswith("torch.nn.") and "(class)" not in name]
+
+
 # -- new values -------------------------------------------------------------------------------------------------------
 
 
@@ -193,7 +199,6 @@ def a_python(choose: Random, depth: int) -> Any:
 
 
 def a_module(choose: Random, depth: int) -> Any:
-    names = [name for name in known()[2] if name.startswith("torch.nn.") and "(class)" not in name]
     sections = {
         name: a_dict(choose, depth)
         for name in ("parameters", "buffers", "modules", "attributes")
@@ -201,7 +206,7 @@ def a_module(choose: Random, depth: int) -> Any:
     }
     return {
         "tag": "python",
-        "type": choose.choice(names),
+        "type": choose.choice(layers()),
         "state": {"training": choose.choice((True, True, 1)), **sections},
     }
 
@@ -232,10 +237,11 @@ MAKERS: Final[tuple[Callable[[Random, int], Any], ...]] = (
 
 
 def document(choose: Random) -> Document:
-    """A document of up to three values and up to four entries of ``_backrefs``."""
-    made = {f"x{n}": value(choose, 4) for n in range(choose.choice((1, 1, 1, 2, 3)))}
-    count = choose.choice((0, 1, 2, 4))
-    return {**made, "_backrefs": [value(choose, 3) for _ in range(count)]} if count else made
+    """A document of up to three values and up to four entries of ``_backrefs``; most are small, which are tried faster."""
+    depth = choose.choice((2, 2, 3, 4))
+    made = {f"x{n}": value(choose, depth) for n in range(choose.choice((1, 1, 1, 2, 3)))}
+    count = choose.choice((0, 0, 1, 2, 4))
+    return {**made, "_backrefs": [value(choose, depth - 1) for _ in range(count)]} if count else made
 
 
 # -- mutation ---------------------------------------------------------------------------------------------------------

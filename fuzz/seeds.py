@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
@@ -26,6 +26,8 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 FOLDERS: Final = (ROOT / "tests" / "vectors" / "julia", *sorted((ROOT.parent / "shared" / "julia").glob("*")))
 LARGEST: Final = 40_000
 """Bytes of a seed: small ones are mutated and read faster."""
+SMALL: Final = 512
+"""Bytes of a small one."""
 
 Document = dict[str, Any]
 
@@ -78,9 +80,16 @@ def values() -> Iterator[Any]:
     yield [loop, shared, shared]
 
 
+def apart() -> Iterator[Any]:
+    """The same values, those of a list each by itself: small files, which are tried several times as often in an hour."""
+    for value in values():
+        together = type(value) is not list or isinstance(value[0], list)  # the last are about what is shared
+        yield from [value] if together else value
+
+
 def documents() -> list[Document]:
-    """The documents of ``values`` and of Julia's files."""
-    ours = [lower({"x": value}, vocabulary()) for value in values()]
+    """The documents of ``values``, together and apart, and of Julia's files."""
+    ours = [lower({"x": value}, vocabulary()) for value in (*values(), *apart())]
     return ours + [read_document(data).document for data in julia()]
 
 
@@ -91,12 +100,22 @@ def julia() -> list[bytes]:
 
 
 def files() -> list[bytes]:
-    """Seeds as bytes: each document with checksums and without."""
+    """Seeds as bytes."""
+    return as_files(values()) + julia()
+
+
+def small_files() -> list[bytes]:
+    """Seeds as bytes, for who tries millions: only those of a few hundred bytes."""
+    return [data for data in as_files(apart()) + julia() if len(data) <= SMALL]
+
+
+def as_files(values_: Iterable[Any]) -> list[bytes]:
+    """Each value as a file, with checksums and without."""
     found = []
-    for document in (lower({"x": value}, vocabulary()) for value in values()):
+    for document in (lower({"x": value}, vocabulary()) for value in values_):
         for trailer in (True, False):
             plan = plan_document(copied(document, seals=trailer), trailer=trailer)
             if trailer:
                 seal(plan)
             found.append(b"".join(plan.buffers()))
-    return found + julia()
+    return found

@@ -8,6 +8,7 @@ function and a line.
 import random
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
@@ -16,7 +17,7 @@ import bson as pymongo
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.errors import InvalidBSON
 
-from fuzz import grammar, seeds
+from fuzz import foreign, grammar, seeds
 from holdfast.codec.rule import Options
 from holdfast.errors import FormatError, HoldfastError
 from holdfast.formats import bson
@@ -30,6 +31,8 @@ from holdfast.wire.values import Alike, Blob, Int32, Opaque, RawText, same_value
 
 LARGEST: Final = 8192
 """Bytes of an input."""
+SHORT: Final = 768
+"""Bytes of an input where only the reader is tried: what it tells apart stands close together."""
 
 
 class Escape(AssertionError):
@@ -40,7 +43,8 @@ class Escape(AssertionError):
 class Target:
     """A function of bytes, and the files that it starts from.
 
-    keep  what an input is kept as, and for which target: an input that only chooses is kept as the file it made
+    keep     what an input is kept as, and for which target: an input that only chooses is kept as the file it made
+    largest  bytes of an input
     """
 
     name: str
@@ -48,6 +52,7 @@ class Target:
     run: Callable[[bytes], None]
     seeds: Callable[[], list[bytes]]
     keep: tuple[str, Callable[[bytes], bytes | None]] | None = None
+    largest: int = LARGEST
 
 
 def warm() -> None:
@@ -202,7 +207,7 @@ def look(data: bytes) -> None:
 
 @cache
 def documents() -> list[dict[str, Any]]:
-    return seeds.documents()
+    return sorted(seeds.documents(), key=lambda document: len(grammar.places(document)))
 
 
 def document_of(data: bytes) -> dict[str, Any]:
@@ -210,14 +215,16 @@ def document_of(data: bytes) -> dict[str, Any]:
     choose = random.Random(data)
     if choose.random() < 0.35:
         return grammar.document(choose)
-    return grammar.mutated(choose, choose.choice(documents()))
+    known = documents()  # the small ones come first, and more often: five of them take the time of one large one
+    return grammar.mutated(choose, known[int(len(known) * choose.random() ** 2)])
 
 
 def written(data: bytes) -> bytes | None:
     """The file of ``document_of``, with checksums or without; None where the writer refuses it (too deep, too long)."""
     seals = sum(data) % 2 == 0
     try:
-        plan = plan_document(grammar.copied(document_of(data), seals=seals), trailer=seals)
+        document = document_of(data)
+        plan = plan_document(document if seals else grammar.copied(document, seals=False), trailer=seals)
     except HoldfastError:
         return None
     if seals:
@@ -227,10 +234,24 @@ def written(data: bytes) -> bytes | None:
 
 def structure(data: bytes) -> None:
     """Documents made of the vocabularies' own words, through ``load`` and ``inspect``."""
-    file = written(data)
-    if file is not None:
-        load(file)
-        look(file)
+    made = written(data)
+    if made is None:
+        return
+    try:
+        file = bson.file_of("m.bson", mapped(made), patterns=data[-1:] > b"\x7f")
+    except HoldfastError:
+        return
+    with suppress(HoldfastError):
+        build(file)
+    if data[-1:] > b"\x7f":  # one that ``inspect`` would have: it has no patterns
+        look(made)
+        return
+    with suppress(HoldfastError):
+        str(inspect_file(file))
+
+
+CHOICE: Final = 16
+"""Bytes that choose a document: more of them choose no more."""
 
 
 def numbers() -> list[bytes]:
@@ -241,8 +262,14 @@ def numbers() -> list[bytes]:
 TARGETS: Final[dict[str, Target]] = {
     target.name: target
     for target in (
-        Target("read", "any bytes are a document or a FormatError", read, seeds.files),
-        Target("agree", "all readers agree, and so does pymongo where it reads a file", agree, seeds.files),
+        Target("read", "any bytes are a document or a FormatError", read, seeds.small_files, largest=SHORT),
+        Target(
+            "agree",
+            "all readers agree, and so does pymongo where it reads a file",
+            agree,
+            seeds.small_files,
+            largest=SHORT,
+        ),
         Target("load", "any bytes, through all of load", load, seeds.files),
         Target("unchecked", "any bytes, through load(verify=False)", load_unchecked, seeds.files),
         Target("look", "any bytes, through inspect", look, seeds.files),
@@ -252,6 +279,14 @@ TARGETS: Final[dict[str, Target]] = {
             structure,
             numbers,
             ("load", written),
+            largest=CHOICE,
         ),
+        Target("safetensors", "any bytes as a safetensors file", foreign.through, foreign.safetensors_seeds),
+        Target("arrays", "any bytes as an npy or npz file, or as an array in one", foreign.arrays, foreign.array_seeds),
+        Target(
+            "torch", "any bytes as a file of torch's, or as the pickle in one", foreign.pickles, foreign.torch_seeds
+        ),
+        Target("jld2", "any bytes as a JLD2 file whose sums are right", foreign.headers, foreign.jld2_seeds),
+        Target("hdf5", "any bytes as an HDF5 file whose sums are right", foreign.headers, foreign.hdf5_seeds),
     )
 }

@@ -1,4 +1,4 @@
-"""``python -m soak CAMPAIGN [--count N] [--minutes M] [--seed S] [--only VARIANT] [--write]``
+"""``python -m soak CAMPAIGN [--count N] [--minutes M] [--seed S] [--only VARIANT] [--jobs J] [--write]``
 
 Ends with 0 when nothing was wrong, 1 when something was.
 """
@@ -21,7 +21,7 @@ def main() -> int:
         )
     seconds = None if arguments.minutes is None else arguments.minutes * 60
     count = 1000 if arguments.count is None and seconds is None else arguments.count
-    budget = Budget(count, seconds, arguments.seed, tuple(arguments.only))
+    budget = Budget(count, seconds, arguments.seed, tuple(arguments.only), arguments.jobs)
     print(f"{arguments.campaign}: {CAMPAIGNS[arguments.campaign]}; seed {budget.seed}", file=sys.stderr)
     tally = module.run(budget)
     for failure in tally.failures:
@@ -29,7 +29,8 @@ def main() -> int:
     print(f"{report.told(tally.counts)}; wrong: {report.told(tally.wrong)}; {report.duration(budget.spent)}")
     if arguments.write:
         command = " ".join(["scripts/soak", *(one for one in sys.argv[1:] if one != "--write")])
-        report.write(arguments.campaign, report.line(arguments.campaign, budget, tally, command))
+        name = report.named(arguments.campaign, budget.variants)
+        report.write(name, report.line(name, budget, tally, command))
     return 0 if tally.well else 1
 
 
@@ -46,6 +47,7 @@ def parsed(line: list[str]) -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, help="stop after so long")
     parser.add_argument("--seed", type=int, default=1, help="the same seed tries the same things")
     parser.add_argument("--only", action="append", default=[], metavar="VARIANT", help="may be given several times")
+    parser.add_argument("--jobs", type=int, default=1, help="processes at once, for fuzz and mutate")
     parser.add_argument("--write", action="store_true", help="put the figures into the table of docs/trust.md")
     return parser.parse_args(line)
 

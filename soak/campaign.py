@@ -42,12 +42,14 @@ class Budget:
     seconds   time at most
     seed      what ``random`` follows from
     variants  those of the campaign that were asked for; none: all that it has
+    jobs      processes at once, for a campaign that can be shared out
     """
 
     count: int | None = None
     seconds: float | None = None
     seed: int = 0
     variants: tuple[str, ...] = ()
+    jobs: int = 1
     done: int = 0
     spent: float = 0.0
 

@@ -1,12 +1,9 @@
 """Documents made of the vocabularies' own words, with parts that no rule expects, through ``load`` and ``inspect``."""
 
-from typing import Final
-
+from fuzz.__main__ import CHOOSING
 from soak.campaign import Budget, Tally
 from soak.fuzz import run_targets
 
-NAMES: Final = ("structure",)
-
 
 def run(budget: Budget) -> Tally:
-    return run_targets(budget, NAMES)
+    return run_targets(budget, CHOOSING)

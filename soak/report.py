@@ -5,6 +5,7 @@ the line says with which command.
 """
 
 from collections import Counter
+from fcntl import LOCK_EX, flock
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,15 @@ def told(counts: Counter[str]) -> str:
     '20,000 kills, 7 saves'
     """
     return ", ".join(f"{count:,} {what}" for what, count in counts.items())
+
+
+def named(name: str, variants: tuple[str, ...]) -> str:
+    """What a campaign's line is called; a part of one has a line of its own, so that parts can be run side by side.
+
+    >>> named("fuzz", ()), named("fuzz", ("read",))
+    ('fuzz', 'fuzz (read)')
+    """
+    return f"{name} ({', '.join(variants)})" if variants else name
 
 
 def line(name: str, budget: Budget, tally: Tally, command: str) -> str:
@@ -55,4 +65,9 @@ def written(page: str, name: str, row: str) -> str:
 
 def write(name: str, row: str) -> None:
     """Put the figures of a campaign into the page."""
-    PAGE.write_text(written(PAGE.read_text(encoding="utf-8"), name, row), encoding="utf-8")
+    with open(PAGE, "r+", encoding="utf-8") as file:
+        flock(file, LOCK_EX)  # of campaigns that end at once, both lines stay
+        page = written(file.read(), name, row)
+        file.seek(0)
+        file.truncate()
+        file.write(page)

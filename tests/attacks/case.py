@@ -40,7 +40,16 @@ MODULES: Final[dict[str, tuple[str, ...]]] = {
         *("framing", "tags", "references", "names", "attributes", "states"),
         *("tensors", "flux_files", "sizes", "integrity"),
     ),
-    "other formats": ("foreign", "headers"),
+    "other formats": (
+        "foreign",
+        "headers",
+        "pickles",
+        "hdf5_files",
+        "jld2_objects",
+        "arrays",
+        "safetensors_files",
+        "two_formats",
+    ),
     "the file system": ("disk",),
 }
 """Format -> the modules with its cases. A new format is a new line."""

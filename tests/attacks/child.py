@@ -22,13 +22,15 @@ from typing import Any, Final
 
 sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]
 
+import h5py  # noqa: E402
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from torch import nn  # noqa: E402
 
 import holdfast  # noqa: E402
 from attacks.case import EITHER, READ, WORDS, Case, every_case  # noqa: E402
-from attacks.oracles import BUILDING, COMPARING, WAYS, Hook, Left, findings  # noqa: E402
+from attacks.oracles import BUILDING, COMPARING, PARTIAL, WAYS, Hook, Left, findings  # noqa: E402
+from jld2_files import JldFile  # noqa: E402
 
 PATIENCE: Final = 60
 """Seconds until a case counts as hanging, on a machine as busy as may be."""
@@ -36,11 +38,27 @@ ROOM: Final = 4 << 30
 """Bytes of addresses that a case may take beyond what the process has: a bomb ends in a MemoryError, not the machine."""
 
 
+def hdf5(path: str) -> None:
+    with h5py.File(path, "w") as file:
+        file.create_dataset("z", data=np.ones(4), compression="gzip")
+        file["t"], file["n"] = "text", 5
+        file.attrs["t"] = "text"
+
+
+def jld2(path: str) -> None:
+    file = JldFile()
+    file.save(
+        Path(path), n=file.integer(5), a=file.array(np.ones((2, 2)), deflate=True), s=file.singleton("NNlib.#relu")
+    )
+
+
 FOREIGN: Final[dict[str, Any]] = {
     "warm.pt": lambda path: torch.save({"w": torch.ones(4)}, path),
     "warm.npz": lambda path: np.savez_compressed(path, a=np.ones(4)),
     "warm.npy": lambda path: np.save(path, np.ones(4)),
     "warm.safetensors": lambda path: holdfast.save(path, w=np.ones(4)),
+    "warm.h5": hdf5,
+    "warm.jld2": jld2,
 }
 """Files of other formats, whose libraries are loaded on first use."""
 
@@ -67,7 +85,8 @@ def warm(folder: Path) -> None:
         write(str(folder / other))
         for work in WAYS.values():
             work(folder / other)
-    "\x1b".encode("unicode_escape")  # Python's own codec, which the command uses for odd names
+    "\x1b".encode("unicode_escape")  # Python's own codecs: the command uses one for odd names,
+    b"x".decode("raw_unicode_escape")  # and old pickles the other
     for work in WAYS.values():  # the errors' own ways, too
         for data in (b"", b"\5\0\0\0\1", path.read_bytes()[:-1]):
             (folder / "bad.bson").write_bytes(data)
@@ -133,7 +152,7 @@ def is_told(case: Case, way: str) -> bool:
     """Whether this way, too, must refuse the file: all must where nothing is right; damage to arrays is seen by those
     that compare checksums."""
     damaged = case.group == "integrity" and case.must not in (READ, EITHER)
-    return case.every or (damaged and way in COMPARING)
+    return (case.every and way not in PARTIAL) or (damaged and way in COMPARING)
 
 
 Answers = dict[str, list[str]]

@@ -23,6 +23,7 @@ import numpy as np
 import torch
 
 import holdfast
+import holdfast.safetensors
 from holdfast.cli import main
 
 MAX_EXTRA: Final = 64 << 20
@@ -204,16 +205,27 @@ def command(*words: str) -> Callable[[Path], Any]:
     return run
 
 
+def safe_open(path: Path) -> Any:
+    """The drop-in for safetensors' own: every tensor as a NumPy array and as torch's."""
+    for framework in ("np", "pt"):
+        with holdfast.safetensors.safe_open(path, framework=framework) as opened:
+            opened.metadata()
+            opened.get_tensors()
+
+
 WAYS: Final[dict[str, Callable[[Path], Any]]] = {
     "load": holdfast.load,
     "load(mmap=False)": lambda path: holdfast.load(path, mmap=False),
     "inspect": lambda path: str(holdfast.inspect(path)),
     "verify": holdfast.verify,
+    "safe_open": safe_open,
     "show": command("show"),
     "show --values": command("show", "--values"),
 }
 BUILDING: Final = ("load", "load(mmap=False)")
 """The ways that give the value itself."""
+PARTIAL: Final = ("safe_open",)
+"""The ways that need not come by what is wrong."""
 COMPARING: Final = ("verify", "show --values")
 """The ways that compare all checksums and build nothing."""
 

@@ -12,8 +12,8 @@ from attacks.case import MODULES, WORDS, Case, every_case  # noqa: E402
 HEAD: Final = """# Hostile inputs
 
 Every file here was made to do harm: to run something, to write or open something, to take memory or time without an end, to
-end the process, or to give a wrong value. Each goes through `load`, `load(mmap=False)`, `inspect`, `verify`, `holdfast
-show` and `holdfast show --values`, and each time:
+end the process, or to give a wrong value. Each goes through `load`, `load(mmap=False)`, `inspect`, `verify`, every tensor of
+`holdfast.safetensors.safe_open`, `holdfast show` and `holdfast show --values`, and each time:
 
 - nothing is imported, compiled, run, written, connected to, and no other path is opened (an audit hook looks on);
 - the folder, `sys.modules`, the environment, every random generator and every switch of torch and NumPy are as before;

@@ -251,6 +251,8 @@ bad(
     check="vocab/julia/numbers.py: as many bytes as the type has",
 )
 bad("uuid_of_text", "a UUID that is a text", x(struct_("Main.Base.UUID", "abc")), check=FIELDS)
+bad("uuid_of_float", "a UUID that is a fraction", x(struct_("Main.Base.UUID", 2.5)), check=FIELDS)
+bad("uuid_of_truth", "a UUID that is a truth", x(struct_("Main.Base.UUID", True)), check=FIELDS)
 bad("date_of_text", "a date whose day is a text", x(struct_("Dates.Date", "soon")), check=FIELDS)
 read(
     "date_in_year_ten_million",

@@ -54,7 +54,9 @@ def figures(array: NdArray) -> dict[str, Any]:
     if array.size <= FEW:
         return {"values": _listed(array)}
     if not _is_number(array.dtype) or _is_endless(array):
-        first = np.stack([array[np.unravel_index(i, array.shape)] for i in range(FEW)])
+        # Arrays without axes, and no scalars: of what is no text Python could not make them.
+        places: list[Any] = [(*np.unravel_index(i, array.shape), ...) for i in range(FEW)]
+        first = np.stack([array[place] for place in places])
         return {"first": _listed(first)}
     return _moments(array)
 
@@ -68,7 +70,11 @@ def _is_endless(array: NdArray) -> bool:
 def _listed(array: NdArray) -> list[Any]:
     """Values in C order, as Python has them."""
     flat = array.reshape(-1)
-    return _wide(flat).tolist() if flat.dtype.isbuiltin == 2 else flat.tolist()
+    try:
+        return _wide(flat).tolist() if flat.dtype.isbuiltin == 2 else flat.tolist()
+    except SystemError:  # what a file says is a character need not be one
+        plain: list[Any] = np.ascontiguousarray(flat).view(f"V{flat.dtype.itemsize}").tolist()
+        return plain
 
 
 def _moments(array: NdArray) -> dict[str, Any]:

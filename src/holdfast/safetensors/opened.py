@@ -189,7 +189,7 @@ def tensor_of(value: Any, device: str) -> Any:
     if not isinstance(value, np.ndarray):
         return value.detach()
     array = np.ascontiguousarray(value)
-    if array.dtype.isbuiltin == 1:
+    if array.dtype.isbuiltin == 1 and array.dtype.kind in "biufc":
         return torch.from_numpy(array).to(device)
     from holdfast.vocab.torch.tensors import dtype_named
 

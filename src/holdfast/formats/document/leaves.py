@@ -187,7 +187,7 @@ def is_array(node: Any, node_at: Callable[[Any], Any]) -> bool:
     if not isinstance(node, dict):
         return False
     kind = node.get("type") if node.get("tag") == "python" else node.get("python", "numpy.ndarray")
-    if kind not in KINDS or node.get("tag") not in ("array", "struct", "python"):
+    if not isinstance(kind, str) or kind not in KINDS or node.get("tag") not in ("array", "struct", "python"):
         return False
     if node["tag"] == "struct":
         return type_name(node_at(node.get("type"))) == "Base.PermutedDimsArrays.PermutedDimsArray"

@@ -4,18 +4,21 @@ Strategy: HDF5's library (through h5py) finds the groups and datasets, after the
 checked; the bytes of arrays are taken from our own map of the file. Nothing that leads out of the file is followed.
 
 superblock.py  what is checked before the library sees the file
+heaps.py       and before it reads a text
 library.py     the library, its errors as ours
 tree.py        groups and links
 arrays.py      datasets
 attributes.py  plain attributes
 """
 
+from functools import cache
 from os import fspath
 
 from holdfast.errors import ChecksumError, FormatError, HoldfastError, MissingError
+from holdfast.formats.choose import SIGNATURE
 from holdfast.formats.document.ondemand import OnDemand
 from holdfast.formats.file import File, Path, steady, unchecked
-from holdfast.formats.hdf5 import superblock
+from holdfast.formats.hdf5 import heaps, superblock
 from holdfast.storage import local
 
 __all__ = ["open_file"]
@@ -42,7 +45,7 @@ def _opened(path: str, mmap: bool) -> File:
         from holdfast.formats.hdf5.library import opened
         from holdfast.formats.hdf5.tree import Tree
 
-        arrays = Arrays(data)
+        arrays = Arrays(data, cache(lambda hidden: heaps.check(source.data, source.data.find(SIGNATURE), hidden)))
     except ImportError as error:
         raise _missing(error) from None
     tree = Tree(opened(path), arrays)

@@ -27,6 +27,8 @@ PLAIN_FILTERS: Final = frozenset({2, 3})
 BFLOAT16: Final = "bfloat16"
 """What Keras notes beside arrays of that dtype, which HDF5 lacks."""
 
+TEXT_ID: Final = 16
+"""Bytes that stand for a text: its length, the address of its heap, its number there."""
 FREE_TEXTS: Final = 1 << 12
 """Texts that a file may hold without a byte for each: those that nobody wrote are read one by one all the same."""
 
@@ -34,12 +36,13 @@ NdArray = np.ndarray[Any, Any]
 
 
 class Arrays:
-    """The datasets of one file, whose bytes are ``data``."""
+    """The datasets of one file, whose bytes are ``data``; ``check_heaps`` is called before a text is read, and told
+    whether it is compressed."""
 
-    def __init__(self, data: memoryview) -> None:
+    def __init__(self, data: memoryview, check_heaps: Callable[[bool], None]) -> None:
         import h5py
 
-        self.data, self.h5 = data, h5py
+        self.data, self.check_heaps, self.h5 = data, check_heaps, h5py
         self.size = len(data)
         self.waiting: dict[int, Callable[[], None]] = {}
         """What fills the blobs that have no values yet, by the blob's identity."""
@@ -144,7 +147,7 @@ class Arrays:
 
     def _texts(self, dataset: Any, plist: Any, name: str) -> Any:
         """Texts of any length, one by one, so that what they take together can be watched."""
-        filters = [Filter(plist.get_filter(i)[0]) for i in range(plist.get_nfilters())]
+        filters = [Filter(plist.get_filter(i)[0], plist.get_filter(i)[2]) for i in range(plist.get_nfilters())]
         self._check_library(dataset, filters, plist.get_layout() == self.h5.h5d.CHUNKED, name)
         count, left = prod(dataset.shape), 4 * self.size + FREE_GROWTH
         if count > min(MAX_VALUES, FREE_GROWTH):
@@ -153,6 +156,8 @@ class Arrays:
         check_growth(count * 16, stored)
         if count > max(FREE_TEXTS, stored):
             raise LimitError(f"{name} is said to hold {count:,} texts in {stored:,} bytes")
+        self.check_heaps(bool(filters))
+        self._check_lengths(dataset, plist, filters, name)
         if not dataset.shape:
             return _text(dataset[()])
         texts = np.empty(dataset.shape, object)
@@ -162,6 +167,30 @@ class Arrays:
             if left < 0:
                 raise LimitError(f"the texts of {name} are larger than the file")
         return texts.tolist()
+
+    def _check_lengths(self, dataset: Any, plist: Any, filters: list[Filter], name: str) -> None:
+        """Raises FormatError for a text that is said to be longer than the file: the library takes as much memory before
+        it looks for the text."""
+        layout, places = plist.get_layout(), list[tuple[int | None, int, int]]()
+        if layout == self.h5.h5d.CHUNKED:
+            with translated(name):
+                dataset.id.chunk_iter(lambda part: places.append((part.byte_offset, part.size, part.filter_mask)))
+        elif layout == self.h5.h5d.CONTIGUOUS:
+            # The library reads as much as the shape says, whatever is said to be stored.
+            places.append((dataset.id.get_offset(), TEXT_ID * prod(dataset.shape), 0))
+        else:
+            raise FormatError(f"{name} holds texts whose places stand in its header: save it as h5py does")
+        length = TEXT_ID * prod(dataset.chunks or dataset.shape)
+        for place, size, mask in places:
+            if place is None or not size:
+                continue  # nobody wrote it
+            if place + size > self.size:
+                raise FormatError(f"{name} is said to stand outside the file's {self.size:,} bytes", place)
+            steps = [step for number, step in enumerate(filters) if not mask >> number & 1]
+            ids = np.frombuffer(unpacked(self.data[place : place + size], steps, length), np.uint8)
+            lengths = ids[: len(ids) // TEXT_ID * TEXT_ID].view("<u4")[:: TEXT_ID // 4]
+            if lengths.max(initial=0) > self.size:
+                raise FormatError(f"a text of {name} is said to have {lengths.max():,} bytes", place)
 
 
 def _text(raw: Any) -> str:

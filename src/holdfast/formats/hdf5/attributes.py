@@ -1,5 +1,6 @@
 """Attributes that are plain values: texts, numbers, and short arrays of either."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -13,8 +14,9 @@ MAX_TEXTS: Final = 1 << 30
 """Bytes that the texts of one attribute could take together, were each as long as the file."""
 
 
-def plain_attributes(target: Any, size: int) -> dict[str, Any]:
-    """The attributes of an object of HDF5's whose values are plain, as wire values; ``size`` is the file's."""
+def plain_attributes(target: Any, size: int, check_heaps: Callable[[bool], None]) -> dict[str, Any]:
+    """The attributes of an object of HDF5's whose values are plain, as wire values; ``size`` is the file's, and
+    ``check_heaps`` is called before a text is read."""
     import h5py
 
     found: dict[str, Any] = {}
@@ -22,6 +24,8 @@ def plain_attributes(target: Any, size: int) -> dict[str, Any]:
         for number in range(h5py.h5a.get_num_attrs(target)):
             attribute = h5py.h5a.open(target, index=number)
             if _is_plain(h5py, attribute, size):
+                if attribute.dtype.kind == "O":
+                    check_heaps(False)
                 name = attribute.name.decode("utf-8", "surrogateescape")
                 found[name] = _value(h5py.AttributeManager(_Owner(target))[name])
     return {name: value for name, value in found.items() if value is not SKIPPED}

@@ -92,7 +92,7 @@ class Tree:
             target = self.h5.h5o.open(group, name)
             if not isinstance(target, self.h5.h5d.DatasetID):
                 return {}
-        return plain_attributes(target, self.arrays.size)
+        return plain_attributes(target, self.arrays.size, self.arrays.check_heaps)
 
     def _target(self, group: Any, name: bytes, steps: int) -> Any:
         """The object that a name in a group leads to, within the file."""
