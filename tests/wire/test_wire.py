@@ -62,6 +62,15 @@ def test_read_and_plan(document: dict[str, Any], data: bytes) -> None:
     assert same_value(whole.document, document)
 
 
+@pytest.mark.parametrize("before", [{}, {"_holdfast": None}, {"_holdfast": {"version": Int32(1), "xxh3": 0}}])
+def test_bytes_of_a_value_that_look_like_the_trailer(before: dict[str, Any]) -> None:
+    """They stand where the trailer does, but are the end of what is in a value."""
+    data = unsealed({**before, "x": blob(TRAILER[:-1])})
+    assert data.endswith(TRAILER)
+    with pytest.raises(FormatError, match="part of another value"):
+        read_document(data)
+
+
 REFUSED: list[tuple[str, bytes, type[HoldfastError], str]] = [
     ("empty", b"", FormatError, "too few"),
     ("length 0", b"\0\0\0\0\0", FormatError, "document of 0"),

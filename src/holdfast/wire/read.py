@@ -82,8 +82,15 @@ def read_document(data: Bytes, *, patterns: bool = False) -> Reading:
     except (StructError, IndexError):
         raise FormatError("the file ends in the middle of a value", len(data)) from None
     if reader.sealed:
-        del document["_holdfast"]
+        _take_trailer(data, document)
     return Reading(document, reader.sealed, reader.blobs)
+
+
+def _take_trailer(data: Bytes, document: Document) -> None:
+    """Take the trailer out of ``document``: the last entry, and not bytes within another value that look like it."""
+    expected = {"version": VERSION, "xxh3": trailer_checksum(data)}
+    if not document or document.popitem() != ("_holdfast", expected):
+        raise FormatError("what looks like the trailer is part of another value", len(data) - len(TRAILER))
 
 
 def trailer_checksum(data: Bytes) -> int:
