@@ -48,6 +48,25 @@ def test_what_is_kept(monkeypatch):
     assert found["versions"]["torch"] == torch.__version__
 
 
+def test_the_versions_of_what_is_installed(monkeypatch):
+    """JAX's numbers come from jaxlib, and a run's from the libraries on top of it."""
+    installed = {
+        name: f"1.{place}" for place, name in enumerate(("torch", "jax", "jaxlib", "flax", "equinox", "optax"))
+    }
+
+    def version(name):
+        if name not in installed:
+            raise module.metadata.PackageNotFoundError(name)
+        return installed[name]
+
+    monkeypatch.setattr(module.metadata, "version", version)
+    module.versions.cache_clear()
+    try:
+        assert module.versions() == installed
+    finally:
+        module.versions.cache_clear()
+
+
 @pytest.fixture
 def repository(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -16,10 +16,14 @@ from holdfast.cli import main
 from holdfast.cli.contents import look_into
 from holdfast.cli.differences import differences
 from holdfast.errors import UnsupportedError
-from holdfast.formats.document.change import Change, as_bson
+from holdfast.formats.bson import open_file
+from holdfast.formats.document.change import Change
+from holdfast.formats.document.for_bson import as_bson
+from holdfast.wire.plan import plan_document
 from reference import ROOT
 
 Run = Callable[..., int]
+JLD2 = ROOT / "tests" / "vectors" / "jld2"
 
 
 @pytest.fixture
@@ -181,11 +185,126 @@ def test_a_damaged_file_is_not_converted(run: Run, tmp_path: Path) -> None:
 
 
 def test_what_the_format_has_no_place_for(run: Run, tmp_path: Path) -> None:
-    save(tmp_path / "a.bson", model=torch.nn.Linear(1, 1))
+    save(tmp_path / "a.bson", weights={"a": torch.ones(1)}, opt=torch.optim.Adam([torch.ones(1)]), epoch=3)
     assert run("convert", tmp_path / "a.bson", tmp_path / "b.safetensors") == 2
-    assert "$.model" in run.err  # type: ignore[attr-defined]
+    assert "or take a part with --only (at $.opt)" in run.err  # type: ignore[attr-defined]
+    assert not (tmp_path / "b.safetensors").exists()
+    assert run("convert", tmp_path / "a.bson", tmp_path / "b.safetensors", "--only", "weights") == 0
     assert run("convert", tmp_path / "a.bson", tmp_path / "b.pt") == 2
     assert "read and not written" in run.err  # type: ignore[attr-defined]
+
+
+# -- models as weights ------------------------------------------------------------------------------------------------
+
+
+class Tied(torch.nn.Module):
+    """A class of a user's, which no reader of the file has to know."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.head = torch.nn.Embedding(4, 3), torch.nn.Linear(3, 4, bias=False)
+        self.head.weight = self.embed.weight
+        self.norm = torch.nn.BatchNorm1d(3)
+        self.register_buffer("passing", torch.ones(2), persistent=False)
+        self.scale = np.ones(2)
+
+
+def same_state(found: dict[str, Any], state: dict[str, torch.Tensor]) -> bool:
+    found = {name: torch.as_tensor(value) for name, value in found.items()}
+    return list(found) == list(state) and all(found[name].equal(state[name]) for name in state)
+
+
+@pytest.mark.parametrize("ending", [".safetensors", ".npz"])
+def test_a_models_weights_are_its_state_dictionary(ending: str, run: Run, tmp_path: Path) -> None:
+    model, path = Tied(), tmp_path / f"b{ending}"
+    save(tmp_path / "a.bson", {"model": model, "more": {"tag": {"ema": Tied()}}, "mean": np.zeros(3)})
+    assert run("convert", tmp_path / "a.bson", path) == 0
+    assert "of model, more.tag.ema only the weights go along" in run.err  # type: ignore[attr-defined]
+    found = load(path)
+    assert same_state(found["model"], model.state_dict())
+    assert found["model"]["head.weight"] is found["model"]["embed.weight"]
+    assert type(found["model"]["norm.weight"]) is torch.Tensor
+    assert list(found["more"]["tag"]["ema"]) == list(model.state_dict())
+    assert found["mean"].tolist() == [0, 0, 0]
+
+
+def test_one_model_of_a_checkpoint(run: Run, tmp_path: Path) -> None:
+    """The line that the documentation has for this."""
+    from safetensors.torch import load_file
+
+    from holdfast import Series
+
+    model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3))
+    with Series(tmp_path / "run") as series:
+        series.track(model=model, opt=torch.optim.Adam(model.parameters()))
+        series.save(1)
+    (checkpoint,) = (tmp_path / "run").glob("*.bson")
+    path = tmp_path / "weights.safetensors"
+    assert run("convert", checkpoint, path, "--only", "model", "--dtype", "bfloat16", "--rename", "0=first") == 0
+    names = ["first.weight", "first.bias", *(f"1.{name}" for name in model[1].state_dict())]
+    assert sorted(load_file(path)) == sorted(names)
+    assert load_file(path)["first.weight"].equal(model[0].weight.bfloat16())
+
+
+def test_weights_of_flux_models(run: Run, tmp_path: Path) -> None:
+    from holdfast.flux import BatchNorm, Chain, Conv, Dense, flatten, relu
+
+    model = Chain(Conv((3, 3), (1, 2), relu), BatchNorm(2), flatten, Dense(8, 3))
+    save(tmp_path / "a.bson", model=model)
+    assert run("convert", tmp_path / "a.bson", tmp_path / "b.npz", "--only", "model") == 0
+    assert same_state(load(tmp_path / "b.npz"), model.state_dict())
+    assert run("convert", JLD2 / "models.jld2", tmp_path / "c.safetensors", "--only", "conv") == 0
+    assert same_state(load(tmp_path / "c.safetensors"), load(JLD2 / "models.jld2", "conv").state_dict())
+
+
+def test_a_model_that_julia_saved_alone(run: Run, tmp_path: Path) -> None:
+    """What ``BSON.bson(path, model)`` writes: the root is the model, and no name stands before the weights' own."""
+    source = ROOT / "tests" / "vectors" / "julia" / "doc_model_flux_0.12.1.bson"
+    document = open_file(source).document
+    whole = document["model"] | {"_backrefs": document["_backrefs"]}
+    (tmp_path / "whole.bson").write_bytes(b"".join(map(bytes, plan_document(whole, trailer=False).buffers())))
+    assert run("convert", tmp_path / "whole.bson", tmp_path / "b.npz") == 0
+    assert same_state(load(tmp_path / "b.npz"), load(source, "model").state_dict())
+
+
+def test_a_model_that_holds_itself_ends(run: Run, tmp_path: Path) -> None:
+    node = {
+        "tag": "python",
+        "type": "a.Net",
+        "state": {"training": True, "modules": {"a": {"tag": "backref", "ref": 1}}},
+    }
+    document = {"model": {"tag": "backref", "ref": 1}, "_backrefs": [node]}
+    (tmp_path / "a.bson").write_bytes(b"".join(map(bytes, plan_document(document, trailer=False).buffers())))
+    assert run("convert", tmp_path / "a.bson", tmp_path / "b.npz") != 0
+    assert "does it hold itself?" in run.err  # type: ignore[attr-defined]
+
+
+# -- what is beside arrays --------------------------------------------------------------------------------------------
+
+
+def test_attributes_of_hdf5_are_left_out_where_there_is_no_place(run: Run, tmp_path: Path) -> None:
+    import h5py
+
+    with h5py.File(tmp_path / "m.weights.h5", "w") as file:
+        group = file.create_group("layers/dense/vars")
+        group.attrs["name"] = "dense"
+        group["0"], group["tag"] = np.ones((2, 3), "f4"), np.zeros(3, "f4")
+        group["0"].attrs["note"] = "text"
+        group["0"].attrs["scale"] = np.arange(3.0)
+    assert run("convert", tmp_path / "m.weights.h5", tmp_path / "b.safetensors") == 0
+    assert "no place for attributes, which are left out: 0@.note, @.name" in run.err  # type: ignore[attr-defined]
+    names = ["layers.dense.vars.0", "layers.dense.vars.tag", "layers.dense.vars.0@.scale"]
+    from safetensors.numpy import load_file
+
+    assert sorted(load_file(tmp_path / "b.safetensors")) == sorted(names)
+    assert run("convert", tmp_path / "m.weights.h5", tmp_path / "b.bson") == 0
+    assert load(tmp_path / "b.bson", "layers")["dense"]["vars"]["@"] == {"name": "dense"}
+    assert "attributes" not in run.err  # type: ignore[attr-defined]
+    save(tmp_path / "c.bson", {"a": np.ones(1), "a@": {"note": "text"}})
+    assert run("convert", tmp_path / "c.bson", tmp_path / "d.npz") == 2, "in other files such names are values"
+
+
+# -- Flux and torch ---------------------------------------------------------------------------------------------------
 
 
 def test_between_flux_and_torch(run: Run, tmp_path: Path) -> None:
@@ -251,18 +370,14 @@ def test_a_change_leaves_the_document_as_it_was() -> None:
     assert (document, change.finished()) == ({"a": {"x": 1}, "_backrefs": []}, {"b": {"x": 1}})
 
 
-JLD2 = ROOT / "tests" / "vectors" / "jld2"
-
-
-def test_layers_that_jld2_has_in_part_are_refused(run: Run, tmp_path: Path) -> None:
-    """JLD2 0.4.15 leaves out a Dense's activation, which has no data; BSON.jl would take the fields by their places."""
+def test_layers_that_jld2_has_in_part_are_whole_in_bson(run: Run, tmp_path: Path) -> None:
+    """JLD2 0.4.15 leaves out a Dense's activation, which has no data; BSON.jl takes the fields by their places."""
     path = tmp_path / "m.bson"
-    assert run("convert", JLD2 / "models.jld2", path) != 0
-    assert "a Flux.Dense of which the file has the fields weight, bias alone" in run.err
-    assert 'save("new.bson", load("old.jld2"))' in run.err
-    assert not path.exists()
-    save(path, load(JLD2 / "models.jld2"))  # what it says to do
+    assert run("convert", JLD2 / "models.jld2", path) == 0
     assert fields_of("Dense", look_into(str(path)).file.document) == {3}
+    assert repr(load(path, "mlp")) == repr(load(JLD2 / "models.jld2", "mlp"))
+    assert run("convert", JLD2 / "models.jld2", path, "--force", "--only", "mlp", "--dtype", "float64") == 0
+    assert load(path, "mlp").layers[0].weight.equal(load(JLD2 / "models.jld2", "mlp").layers[0].weight)
 
 
 def fields_of(struct: str, document: Any) -> set[int]:

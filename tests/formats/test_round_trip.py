@@ -139,6 +139,18 @@ def test_one_alias_alone_is_loaded_too(ending: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
+def test_many_small_arrays_of_two_frameworks(ending: str, tmp_path: Path) -> None:
+    """Their documents are made from the first of a kind each; one that is gone must not lend its size to another."""
+    tensors = {f"{i}": torch.arange(24.0).reshape([(4, 6), (6, 4), (3, 8), (8, 3), (24,)][i % 5]) for i in range(300)}
+    arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+    save(tmp_path / f"m{ending}", tensors=tensors, arrays=arrays)
+    found = load(tmp_path / f"m{ending}")
+    for name, tensor in tensors.items():
+        assert found["tensors"][name].equal(tensor)
+        assert np.array_equal(found["arrays"][name], arrays[name])
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
 def test_dictionaries_come_back(ending: str, tmp_path: Path) -> None:
     net = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3))
     path = tmp_path / f"net{ending}"

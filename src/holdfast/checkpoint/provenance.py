@@ -15,7 +15,8 @@ from functools import cache
 from importlib import metadata
 from typing import Any, Final
 
-PACKAGES: Final = ("holdfast", "torch", "numpy", "ml_dtypes")
+PACKAGES: Final = ("holdfast", "torch", "numpy", "ml_dtypes", "jax", "jaxlib", "flax", "equinox", "optax")
+"""What has a part in the numbers of a run."""
 ENVIRONMENT: Final = (
     "CUBLAS_WORKSPACE_CONFIG",
     "CUDA_VISIBLE_DEVICES",

@@ -1,8 +1,8 @@
 """``holdfast convert``: a file in another format, with other names, another dtype, or a part of it alone.
 
-Strategy: the file's document is changed and written; nothing in it is built, so no class has to be allowed and no
-framework is needed. Arrays go from one file to the other one by one: what can stay as it is stays mapped, what is made
-anew goes to the disk beside the target. Only ``--to-flux`` and ``--to-torch`` build models, which exist on both sides.
+Strategy: the file's document is changed and written, so no class has to be allowed and mostly no framework is needed.
+Arrays go from one file to the other one by one: what can stay as it is stays mapped, what is made anew goes to the disk
+beside the target. Of a model a format for weights gets its state dictionary. What has to be built is in ``models``.
 """
 
 import os
@@ -12,21 +12,25 @@ from typing import Any, Final
 import click
 import numpy as np
 
-from holdfast.api import load, save
+from holdfast.cli import models
 from holdfast.cli.contents import Contents, damaged, look_into
 from holdfast.cli.look import FILE, found
 from holdfast.cli.screen import complain, progress, say
 from holdfast.errors import ChecksumError, UnsupportedError
-from holdfast.formats.choose import format_for, module_of
-from holdfast.formats.document.arrays import NdArray
-from holdfast.formats.document.change import Change, blobs_in, part_of
+from holdfast.formats.choose import Format, format_for, module_of
+from holdfast.formats.document.arrays import NdArray, blobs_in
+from holdfast.formats.document.change import Change, part_of
+from holdfast.formats.document.for_bson import is_whole
 from holdfast.formats.document.scratch import Scratch
 from holdfast.formats.file import ROOT
 from holdfast.formats.look.entry import size_text
-from holdfast.wire.values import Blob
+from holdfast.wire.values import Blob, Document
 
 WITH_METADATA: Final = (".safetensors",)
 """Endings of formats that have a place for the texts which stand beside the tensors."""
+HDF5: Final = ".h5"
+WHOLE: Final = (".bson",)
+"""Endings of formats that have a place for anything, models too."""
 
 
 @click.command(short_help="Write FILE A anew as FILE B, in the format of B's ending.")
@@ -62,15 +66,18 @@ def convert(
     if to_flux or to_torch:
         if (to_flux and to_torch) or any((only, renames, prefix, dtype)):
             raise click.UsageError("--to-flux and --to-torch stand alone; convert the result for the rest")
-        _save_models(a, b, _flux if to_flux else _torch)
+        models.save_models(a, b, models.to_flux if to_flux else models.to_torch)
     else:
         contents = look_into(a)
         with Scratch(b) as scratch:
             _check(contents, scratch)
-            change = _changed(contents, only, prefix, dict(map(_pair, renames)), row.endings[0] in WITH_METADATA)
+            change = Change(_part(contents, only, row))
+            _name(change, prefix, dict(map(_pair, renames)))
             if dtype is not None:
                 _cast(change, dtype, contents, scratch)
-            module_of(row, f"writing {row.name} files").write_document(b, change.finished(), keep=_keeping(scratch))
+            if contents.file.format == HDF5 and row.endings[0] not in WHOLE:
+                _drop_attributes(change, row)
+            _write(b, row, change, scratch)
     say((b, "bold"), (f": {size_text(os.path.getsize(b))}, {row.name}", ""))
 
 
@@ -115,24 +122,56 @@ def _spill(blob: Blob, data: Any, scratch: Scratch) -> None:
         blob.data = scratch.keep(raw).data
 
 
-def _changed(
-    contents: Contents, only: str | None, prefix: str | None, renames: dict[str, str], metadata: bool
-) -> Change:
-    """The document of A, or the part that is wanted, with its new names; with what stands beside the values, if B has
-    room for it."""
-    document = contents.file.document
+def _part(contents: Contents, only: str | None, row: Format) -> Document:
+    """The document of A, or the part that is wanted, as B's format can have it."""
+    file, document, alone = contents.file, contents.file.document, ""
     if only is not None:
         entry = found(contents, only)
-        document = part_of(document, contents.document(entry), str(entry.name))
-    elif contents.file.whole:
+        alone = str(entry.name)
+        document = part_of(document, contents.document(entry), alone)
+    elif file.whole:
+        alone = ROOT
         document = part_of(document, document[ROOT], ROOT)
-    elif not metadata:
-        document = {name: node for name, node in document.items() if name not in contents.file.hidden}
-    change = Change(document)
+    elif row.endings[0] not in WITH_METADATA:
+        document = {name: node for name, node in document.items() if name not in file.hidden}
+    if row.endings[0] in WHOLE:
+        return document if is_whole(document) else models.built(file, document)
+    document, names = models.as_weights(file, document)
+    if names:
+        complain(f"of {', '.join(names)} only the weights go along, by the names of state_dict()")
+    return part_of(document, document[alone], alone) if names == [alone] else document
+
+
+def _name(change: Change, prefix: str | None, renames: dict[str, str]) -> None:
     if prefix is not None:
         change.strip(prefix)
     change.rename(renames)
-    return change
+
+
+def _drop_attributes(change: Change, row: Format) -> None:
+    """The texts and numbers that HDF5 has beside its arrays, as Keras does beside each, are no reason to refuse them."""
+    from holdfast.formats.hdf5.tree import MARK
+
+    if dropped := change.drop_attributes(MARK):
+        complain(f"{row.name} has no place for attributes, which are left out: {few(dropped)}")
+
+
+def _write(b: str, row: Format, change: Change, scratch: Scratch) -> None:
+    """Write B. What its format has no place for is an error."""
+    try:
+        module_of(row, f"writing {row.name} files").write_document(b, change.finished(), keep=_keeping(scratch))
+    except UnsupportedError as error:
+        raise UnsupportedError(f"{error.message}; or take a part with --only", error.path) from None
+
+
+def few(names: list[str], most: int = 5) -> str:
+    """Some of ``names``, and how many more there are.
+
+    >>> few(["a", "b", "c"], 2)
+    'a, b and 1 more'
+    """
+    rest = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + rest
 
 
 def _cast(change: Change, dtype: str, contents: Contents, scratch: Scratch) -> None:
@@ -154,46 +193,3 @@ def _keeping(scratch: Scratch) -> Callable[[NdArray], NdArray]:
         return array
 
     return keep
-
-
-# -- models -----------------------------------------------------------------------------------------------------------
-
-
-def _save_models(a: str, b: str, converted: Callable[[Any], Any]) -> None:
-    """Build what A holds, make its models anew, and save all of it in B."""
-    values = load(a)
-    if not isinstance(values, dict):
-        values = {ROOT: values}
-    models = {name: model for name, value in values.items() if (model := converted(value)) is not None}
-    if not models:
-        raise UnsupportedError(f"{a} holds no model at the top that could be converted")
-    tied = [name for name, value in values.items() if name not in models and hasattr(value, "param_groups")]
-    if tied:
-        raise UnsupportedError(
-            f"{a} holds the optimiser {tied[0]!r}, which would lose its model: save the model alone first"
-        )
-    save(b, values | models)
-
-
-def _flux(value: Any) -> Any:
-    """A model of ``torch.nn`` as Flux's, or None for another value."""
-    from holdfast import flux
-
-    return flux.from_torch(value) if _is_module(value) and not _is_flux(value) else None
-
-
-def _torch(value: Any) -> Any:
-    """A model of Flux's as one of ``torch.nn``, or None for another value."""
-    from holdfast import flux
-
-    return flux.to_torch(value) if _is_flux(value) else None
-
-
-def _is_flux(value: Any) -> bool:
-    return type(value).__module__.partition(".")[0] == "holdfast"
-
-
-def _is_module(value: Any) -> bool:
-    return any(
-        f"{cls.__module__}.{cls.__qualname__}" == "torch.nn.modules.module.Module" for cls in type(value).__mro__
-    )

@@ -48,7 +48,7 @@ def plan(values: Mapping[str, Any], vocabulary: Vocabulary) -> Plan:
 
 def write_document(path: Path, document: Document, keep: Any = None) -> None:
     """Write a document that a reader of any format gave, its arrays with checksums; see ``write``. Changes it."""
-    from holdfast.formats.document.change import as_bson
+    from holdfast.formats.document.for_bson import as_bson
 
     publish(path, plan_document(as_bson(document)))
 

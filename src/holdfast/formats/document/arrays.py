@@ -150,15 +150,16 @@ def plain(level: Any) -> Any:
     if not isinstance(level, dict | list):
         return level
     root = _shallow(level)
-    made, stack = {id(level): root}, [root]
+    made: dict[int, tuple[Any, Any]] = {id(level): (level, root)}  # with what each was, whose number is its own so long
+    stack = [root]
     while stack:
         container = stack.pop()
         for key, child in list(container.items() if isinstance(container, dict) else enumerate(container)):
             if isinstance(child, dict | list | Alike):
                 if id(child) not in made:
-                    made[id(child)] = _shallow(child)
-                    stack.append(made[id(child)])
-                container[key] = made[id(child)]
+                    made[id(child)] = child, _shallow(child)
+                    stack.append(made[id(child)][1])
+                container[key] = made[id(child)][1]
     return root
 
 
@@ -166,3 +167,25 @@ def _shallow(level: Any) -> Any:
     if isinstance(level, Alike):
         return level.document()
     return dict(level) if isinstance(level, dict) else list(level)
+
+
+def blobs_in(document: Document) -> Iterator[Blob]:
+    """Every binary of a document, each once."""
+    seen: set[int] = set()
+    for node in containers(document):
+        for part in node.values() if isinstance(node, dict) else node:
+            if type(part) is Blob and id(part) not in seen:
+                seen.add(id(part))
+                yield part
+
+
+def containers(document: Document) -> Iterator[Any]:
+    """Every dictionary and list of a document, each once and before what is in it."""
+    stack: list[Any] = [document]
+    seen: set[int] = set()
+    while stack:
+        node = stack.pop()
+        if isinstance(node, dict | list) and id(node) not in seen:
+            seen.add(id(node))
+            yield node
+            stack.extend(list(node.values() if isinstance(node, dict) else node))

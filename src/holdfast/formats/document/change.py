@@ -10,14 +10,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from holdfast.codec.audit import backrefs_of, resolve, type_name
+from holdfast.codec.audit import backrefs_of, resolve
 from holdfast.errors import FormatError, UnsupportedError
-from holdfast.formats.document.arrays import NdArray, array_document, array_of, blobs_of, plain
+from holdfast.formats.document.arrays import NdArray, array_document, array_of, blobs_of, containers, plain
 from holdfast.formats.document.leaves import is_array, items_of
-from holdfast.formats.look.flux_fields import FIELDS
 from holdfast.vocab.dtypes import NAMED
-from holdfast.vocab.numpy import array_fields
-from holdfast.wire.values import MAX_BLOB, Blob, Document
+from holdfast.wire.values import Document
 
 FLOATS: Final = frozenset(
     name for name in NAMED if name.startswith(("float", "bfloat")) and NAMED[name].itemsize * 8 >= 8
@@ -27,8 +25,6 @@ PIECE: Final = 4 << 20
 """Elements that are converted at once."""
 WORDS: Final = frozenset({"tag", "python", "xxh3", "_backrefs", "_holdfast"})
 """Keys that a plain dictionary of a BSON file cannot have."""
-UNSHARED: Final = frozenset({"backref", "datatype", "unionall", "symbol", "svec"})
-"""Tags of what has no identity of its own: it may stand in many places as it is."""
 Empty = Callable[[tuple[int, ...], np.dtype[Any]], NdArray]
 """Gives an array to fill."""
 
@@ -108,6 +104,54 @@ class Change:
             yield node
             children = [self.at(value) for key, value in items_of(node, self.at) or () if key != "_backrefs"]
             stack.extend(child for child in reversed(children) if items_of(child, self.at) is not None)
+
+    def places(self, node: Document) -> list[tuple[Any, Any, Any]]:
+        """The keys of a dictionary's document; what holds the value of each, and under which key or at which place."""
+        if not isinstance(node.get("tag"), str):
+            return [(key, node, key) for key in node if key != "_backrefs"]
+        keys, values = (self.at(part) for part in node["data"])
+        return [(self.at(key), values, place) for place, key in enumerate(keys)]
+
+    def take(self, document: Document) -> None:
+        """Let the shared values of ``document`` be some of this one's, to which its references lead from now on."""
+        before = len(self.backrefs)
+        for node in containers(document):
+            if isinstance(node, dict) and node.get("tag") == "backref":
+                node["ref"] += before
+        self.backrefs += backrefs_of(document)
+
+    def drop_attributes(self, mark: str) -> list[str]:
+        """Take away the attributes that HDF5 has beside groups and datasets, but for arrays; gives their names.
+
+        mark  what the name of a group's attributes is, and what those of a dataset end in
+        """
+        dropped: list[str] = []
+        for node in list(self._dictionaries()):
+            names = {key for key, _, _ in self.places(node)}
+            for key, holder, place in reversed(self.places(node)):
+                value = self.at(holder[place])
+                if type(key) is str and key.endswith(mark) and key[: -len(mark)] in {"", *names}:
+                    dropped += self._drop_from(value, key)
+                    if not items_of(value, self.at):
+                        self._delete(node, holder, place)
+        return dropped
+
+    def _drop_from(self, attributes: Any, key: str) -> list[str]:
+        """Take away all but the arrays of one set of attributes."""
+        unwanted = [
+            (name, holder, place)
+            for name, holder, place in (self.places(attributes) if items_of(attributes, self.at) else [])
+            if not is_array(self.at(holder[place]), self.at)
+        ]
+        for _, holder, place in reversed(unwanted):
+            self._delete(attributes, holder, place)
+        return [f"{key}.{name}" for name, _, _ in unwanted]
+
+    def _delete(self, node: Document, holder: Any, place: Any) -> None:
+        """Take a key out of a dictionary's document."""
+        del holder[place]
+        if holder is not node:
+            del self.at(node["data"][0])[place]
 
     # -- arrays -------------------------------------------------------------------------------------------------------
 
@@ -251,97 +295,3 @@ def _converted(old: NdArray, new: NdArray) -> int:
         filled[start : start + PIECE] = made
         lost += int(np.count_nonzero(np.isfinite(piece) & ~np.isfinite(made)))
     return lost
-
-
-def as_bson(document: Document) -> Document:
-    """A document of any reader as one that a BSON file can hold: each array with a checksum to be, and none too large.
-
-    Changes ``document``, and copies no array. Raises UnsupportedError for a layer of Flux's that is not whole in JLD2.
-    """
-    backrefs = backrefs_of(document)
-
-    def at(node: Any) -> Any:
-        return resolve(node, backrefs)
-
-    for node in _containers(document):
-        if any(blob.nbytes > MAX_BLOB for blob in blobs_of(node, at)):
-            _in_slabs(node, at, backrefs)
-        elif isinstance(node, dict) and node.get("tag") == "array" and type(node.get("data")) is Blob:
-            node["data"] = Blob(node["data"].data, sealed=True)
-        elif isinstance(node, dict) and node.get("tag") == "struct" and type(node.get("names")) is list:
-            _check_whole(node, at)
-    _refer(document, backrefs)
-    return document
-
-
-def _refer(document: Document, backrefs: list[Any]) -> None:
-    """What stands in several places, or in itself, goes to ``_backrefs``, and its places refer to it. Readers of other
-    formats give one document in all of them."""
-    numbers = {id(entry): number for number, entry in enumerate(backrefs, 1)}
-    containers, met = list(_containers(document)), set[int]()
-    for container in containers:
-        for child in container.values() if isinstance(container, dict) else container:
-            if id(child) in met and id(child) not in numbers:
-                backrefs.append(child)
-                numbers[id(child)] = len(backrefs)
-            if isinstance(child, dict) and child.get("tag") not in UNSHARED:
-                met.add(id(child))
-    for container in containers:
-        if container is not backrefs:
-            for key, child in list(container.items() if isinstance(container, dict) else enumerate(container)):
-                if id(child) in numbers:
-                    container[key] = {"tag": "backref", "ref": numbers[id(child)]}
-    if backrefs:
-        document["_backrefs"] = backrefs
-
-
-def _check_whole(node: Document, at: Callable[[Any], Any]) -> None:
-    """BSON.jl takes a struct's fields by their places; JLD2 names them, and until 0.4.54 left out those without data."""
-    type_, names = at(node["type"]), [str(name) for name in node["names"]]
-    name = type_name(type_)
-    params = at(type_.get("params", [])) if name in FIELDS else []
-    counts = (len(names), len(params)), (len(names), -1)
-    forms = [form.split() for count, form in FIELDS.get(name, {}).items() if count in counts]
-    if name in FIELDS and not any(map(_same_places, forms, [names] * len(forms))):
-        raise UnsupportedError(
-            f"a {name} of which the file has the fields {', '.join(names)} alone: JLD2 left out what has no data, and "
-            'Julia could not build it from BSON. Build it in Python instead: save("new.bson", load("old.jld2"))'
-        )
-
-
-def _same_places(form: list[str], names: list[str]) -> bool:
-    """Whether the names that Python and Julia have in common stand in the same places."""
-    return all(form.index(name) == place for place, name in enumerate(names) if name in form)
-
-
-def _in_slabs(node: Document, at: Callable[[Any], Any], backrefs: list[Any]) -> None:
-    """An array that is too large for one binary, in pieces."""
-    array = array_of({key: node[key] for key in node if key in ("tag", "type", "size", "data")}, None, at, backrefs)
-    if array is None:
-        raise UnsupportedError("an array of 2 GiB or more that NumPy does not have cannot be written to BSON")
-    extra = {key: node[key] for key in ("python", "dtype", "requires_grad", "attributes") if key in node}
-    made = plain(array_fields(array, **extra))
-    node.clear()
-    node.update(made)
-
-
-def blobs_in(document: Document) -> Iterator[Blob]:
-    """Every binary of a document, each once."""
-    seen: set[int] = set()
-    for node in _containers(document):
-        for part in node.values() if isinstance(node, dict) else node:
-            if type(part) is Blob and id(part) not in seen:
-                seen.add(id(part))
-                yield part
-
-
-def _containers(document: Document) -> Iterator[Any]:
-    """Every dictionary and list of a document, each once and before what is in it."""
-    stack: list[Any] = [document]
-    seen: set[int] = set()
-    while stack:
-        node = stack.pop()
-        if isinstance(node, dict | list) and id(node) not in seen:
-            seen.add(id(node))
-            yield node
-            stack.extend(list(node.values() if isinstance(node, dict) else node))
