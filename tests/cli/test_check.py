@@ -60,6 +60,14 @@ def test_verify_goes_on_after_a_file_that_is_missing(run, file, tmp_path):
     assert result.stderr == f"holdfast: {tmp_path / 'nowhere.bson'}: No such file or directory\n"
 
 
+def test_verify_of_a_folder(run, file, tmp_path):
+    """Orbax and zarr write folders: one is no damaged file, but nothing that is read."""
+    result = run("verify", tmp_path, file)
+    assert result.exit_code == 2
+    assert result.stdout.startswith(f"{file}: ok")
+    assert "the folders of Orbax and zarr are not read now" in result.stderr
+
+
 def test_verify_json(run, file, damaged):
     result = run("verify", file, damaged, "--json")
     assert result.exit_code == 1

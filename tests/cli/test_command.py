@@ -43,7 +43,10 @@ def test_help(run, arguments):
         (["show", "nowhere.bson"], "nowhere.bson: No such file or directory"),
         (["verify", "nowhere.bson"], "nowhere.bson: No such file or directory"),
         (["diff", "nowhere.bson", "elsewhere.bson"], "nowhere.bson: No such file or directory"),
-        (["ls", "."], "is a directory"),
+        (
+            ["ls", "."],
+            "is a folder, not a file with bytes to load; give the path of a file (MessagePack of Flax and the folders",
+        ),
         (["ls", "text.bson"], "text.bson"),
         (["show", "m.bson", "model.layers"], "m.bson has no 'model.layers'"),
     ],

@@ -204,8 +204,18 @@ def test_a_format_that_is_only_read_is_refused(ending: str, tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_series_is_refused_what_it_would_lose(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("ending", "words"),
+    [
+        (".safetensors", "lose the optimiser"),
+        (".npz", "lose the optimiser"),
+        (".pt", "cannot be"),
+        ("bson", "cannot be"),
+    ],
+)
+def test_a_series_is_refused_what_it_would_lose(ending: str, words: str, tmp_path: Path) -> None:
     from holdfast import Series
 
-    with pytest.raises(ValueError, match="optimiser"):
-        Series(tmp_path / "run", format=".safetensors")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=rf"'{ending}' .*{words}.*holdfast convert CHECKPOINT .* --only model"):
+        Series(tmp_path / "run", format=ending)  # type: ignore[arg-type]
+    assert not (tmp_path / "run").exists()

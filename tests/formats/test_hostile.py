@@ -472,6 +472,17 @@ def test_a_pickle_that_asks_for_memory(tmp_path: Path) -> None:
         load(put(tmp_path, data))
 
 
+def test_the_checksums_of_a_zip_are_told_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file of torch.save has a CRC-32 for each storage, which is compared; it is none "without checksums"."""
+    from holdfast.cli import main
+
+    path = put(tmp_path, pt(tmp_path), "m.pt")
+    for command, words in (("verify", "ok, 2 arrays"), ("show", ", with checksums")):
+        with pytest.raises(SystemExit):
+            main([command, str(path)])
+        assert words in capsys.readouterr().out
+
+
 def test_a_file_without_checksums_is_read(tmp_path: Path) -> None:
     """torch can be told to leave the CRC-32 out."""
     torch.serialization.set_crc32_options(False)

@@ -28,6 +28,7 @@ from holdfast.checkpoint.retention import Candidate, Policy
 from holdfast.codec.rule import Options
 from holdfast.errors import ChecksumError, FormatError, HoldfastError
 from holdfast.formats.bson import open_file
+from holdfast.formats.choose import FORMATS
 from holdfast.state.records import Records
 from holdfast.storage.folder import Folder
 
@@ -82,6 +83,10 @@ def _policy(document: Any) -> Policy | None:
     return None
 
 
+WEIGHTS: Final = frozenset(ending for row in FORMATS if row.writes for ending in row.endings)
+"""Endings of files that can be written, of which all but ``.bson`` have room for arrays alone."""
+
+
 class RunFolder:
     """The checkpoints of one run in ``path``; ``run=None`` for those of all runs.
 
@@ -90,9 +95,11 @@ class RunFolder:
 
     def __init__(self, path: str, run: str | None, ending: str = ".bson") -> None:
         if ending != ".bson":
+            loses = "would lose the optimiser, the position and all else that is no array"
             raise ValueError(
-                f'checkpoints are ".bson" files: {ending!r} would lose the optimiser, the position and all else that is no '
-                "array. Keep the series, and convert what others are to read: holdfast convert CHECKPOINT weights.safetensors"
+                f'checkpoints are ".bson" files: {ending!r} {loses if ending in WEIGHTS else "cannot be written"}. Keep '
+                'format=".bson", and convert what others are to read: '
+                "holdfast convert CHECKPOINT weights.safetensors --only model"
             )
         self.path = path
         self.run = run

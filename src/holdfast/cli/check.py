@@ -1,5 +1,6 @@
 """``holdfast verify`` and ``holdfast diff``: whether files are what was written, and what is different in them."""
 
+import os
 from typing import Any, Final
 
 import click
@@ -26,7 +27,7 @@ def verify(files: tuple[str, ...], as_json: bool) -> int:
     for path in files:
         try:
             report = _verified(path)
-        except OSError as error:
+        except (OSError, FormatError) as error:
             complain(worded(error))
             code = UNREADABLE
             continue
@@ -45,14 +46,15 @@ def _verified(path: str) -> dict[str, Any]:
     try:
         contents = look_into(path)
     except (FormatError, ChecksumError) as error:
+        if not os.path.isfile(path):  # a folder is not a damaged file
+            raise
         return report | {"error": str(error).removeprefix(f"{path}: ")}
     bad = _damaged(contents)
-    arrays, nbytes = len(contents.file.blobs), contents.file.size
     return report | {
         "ok": not bad,
         "checksums": contents.file.checked,
-        "arrays": arrays,
-        "nbytes": nbytes,
+        "arrays": contents.file.compared,
+        "nbytes": contents.file.size,
         "damaged": bad,
     }
 

@@ -161,6 +161,8 @@ def _write(b: str, row: Format, change: Change, scratch: Scratch) -> None:
     try:
         module_of(row, f"writing {row.name} files").write_document(b, change.finished(), keep=_keeping(scratch))
     except UnsupportedError as error:
+        if not error.path:  # it is not a value that is in the way
+            raise
         raise UnsupportedError(f"{error.message}; or take a part with --only", error.path) from None
 
 

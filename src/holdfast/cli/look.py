@@ -11,7 +11,8 @@ from holdfast.cli.screen import Styled, on_terminal, progress, say, say_all, say
 from holdfast.errors import ChecksumError
 from holdfast.formats.look.entry import Entry, size_text
 
-FILE = click.Path(dir_okay=False)
+FILE = click.Path()
+"""A folder is one, too: Orbax and zarr have their checkpoints in such, and ``look`` says what becomes of them."""
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 

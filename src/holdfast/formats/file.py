@@ -57,6 +57,8 @@ class File:
     """Told which blobs are wanted before they are looked at, for formats that do not have them at hand."""
     frame: Callable[[], str] = str
     """Says what is damaged outside the arrays, by the format's own checksums; nothing if all is well."""
+    framed: int = 0
+    """How many arrays ``frame`` compares as well, in a format that has their checksums beside each other."""
 
     @property
     def names(self) -> list[str]:
@@ -72,9 +74,14 @@ class File:
         return self.ready is not at_hand
 
     @property
+    def compared(self) -> int:
+        """How many arrays have a checksum."""
+        return len(self.blobs) + self.framed
+
+    @property
     def checked(self) -> bool:
         """Whether there is anything to compare its arrays with."""
-        return self.sealed or bool(self.blobs)
+        return self.sealed or bool(self.blobs) or self.framed > 0
 
     def audit(self, names: Iterable[str], vocabulary: Vocabulary) -> Audited:
         with self._named():

@@ -70,6 +70,7 @@ def _opened(path: str, mmap: bool) -> File:
         *(path, source.data, document, False, not (names and value), [], ".pt", bool(names)),
         digest=unchecked,
         frame=lambda: _damage(source.data, members),
+        framed=sum(map(_is_storage, members)) if _has_sums(members) else 0,
     )
 
 
@@ -129,11 +130,16 @@ def _first_line(error: BaseException) -> str:
 
 
 def _damage(data: Bytes, members: list[Member]) -> str:
-    """The members whose CRC-32 is another; torch can be told to write none, and then all of them are 0."""
-    if not any(member.crc for member in members):
+    """The members whose CRC-32 is another."""
+    if not _has_sums(members):
         return ""
     view = memoryview(data)
     with ThreadPoolExecutor(THREADS) as pool:
         sums = pool.map(lambda m: zlib.crc32(view[m.start : m.start + m.taken]), members)
         bad = [member.name for member, sum_ in zip(members, sums, strict=True) if sum_ != member.crc]
     return f"damaged parts: {', '.join(bad)}" if bad else ""
+
+
+def _has_sums(members: list[Member]) -> bool:
+    """Whether the members have a CRC-32: torch can be told to write none, and then all of them are 0."""
+    return any(member.crc for member in members)
