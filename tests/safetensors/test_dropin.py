@@ -2,6 +2,7 @@
 
 import inspect
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
@@ -40,7 +41,10 @@ def state() -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("name", ["save", "save_file", "load", "load_file", "save_model", "load_model"])
 def test_the_arguments_are_the_same(name: str) -> None:
-    for a, b in ((real_torch, our_torch), (real_numpy, our_numpy)):
+    pairs = [(real_torch, our_torch), (real_numpy, our_numpy)]
+    if find_spec("jax"):
+        pairs.append((import_module("safetensors.flax"), import_module("holdfast.safetensors.flax")))
+    for a, b in pairs:
         if hasattr(a, name):
             theirs, mine = (inspect.signature(getattr(m, name)).parameters for m in (a, b))
             assert [(p.name, p.kind, p.default) for p in theirs.values()] == [
@@ -193,8 +197,44 @@ def test_a_damaged_tensor_is_seen_when_it_is_read(tmp_path: Path) -> None:
     path.write_bytes(bytes(data))
     with ours.safe_open(path, framework="pt") as file:
         assert file.get_tensor("b").equal(state()["b"])
-        with pytest.raises(ChecksumError, match="a"):
-            file.get_slice("a")
+        part = file.get_slice("a")
+        assert (part.get_shape(), part.get_dtype()) == ([10, 5], "F32")
+        for _ in range(2):
+            with pytest.raises(ChecksumError, match="a"):
+                part[:1]
+
+
+@pytest.mark.parametrize("ending", [".bson", ".safetensors", ".npz"])
+def test_shapes_are_known_before_anything_is_read(ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever lists a large file asks each slice for its shape: its bytes are not compared for that."""
+    from holdfast.formats.file import File
+
+    values = state() | {
+        "turned": torch.ones(2, 3).t(),
+        "f8": torch.ones(3).to(torch.float8_e5m2),
+        "one": torch.ones(()),
+    }
+    our_torch.save_file(values, tmp_path / f"m{ending}")
+    with ours.safe_open(tmp_path / f"m{ending}", framework="pt") as file, monkeypatch.context() as patched:
+        patched.setattr(File, "verify_blobs", lambda *_: pytest.fail("bytes were compared"))
+        names = file.keys()
+        parts = {name: file.get_slice(name) for name in names}
+        assert {name: part.get_shape() for name, part in parts.items()} == {n: list(v.shape) for n, v in values.items()}
+        assert (parts["f8"].get_dtype(), parts["b"].get_dtype()) == ("F8_E5M2", "BF16")
+
+
+def test_only_the_part_that_is_taken_goes_to_the_device(tmp_path: Path) -> None:
+    our_torch.save_file(state(), tmp_path / "m.bson")
+    with ours.safe_open(tmp_path / "m.bson", framework="pt", device="meta") as file:
+        part = file.get_slice("a")
+        taken = part[:2]
+        assert (taken.device.type, tuple(taken.shape), part._tensor.device.type) == ("meta", (2, 5), "cpu")
+    for device in ("nowhere", "cuda:99"):
+        with (
+            ours.safe_open(tmp_path / "m.bson", framework="pt", device=device) as file,
+            pytest.raises(UnsupportedError, match=f"device '{device}'"),
+        ):
+            file.get_tensor("a")
 
 
 def test_what_is_no_tensor(tmp_path: Path) -> None:
@@ -202,6 +242,8 @@ def test_what_is_no_tensor(tmp_path: Path) -> None:
         our_torch.save_file({"a": 1}, tmp_path / "m.bson")  # type: ignore[dict-item]
     with pytest.raises(UnsupportedError, match="framework"):
         ours.safe_open(tmp_path / "m.bson", framework="tf")
+    with pytest.raises(UnsupportedError, match='"pread"'):
+        ours.safe_open(tmp_path / "m.bson", framework="pt", backend="read")
     save(tmp_path / "m.bson", a=torch.ones(1), n=3, model=torch.nn.Linear(1, 1))
     with ours.safe_open(tmp_path / "m.bson", framework="pt") as file:
         assert file.keys() == ["a"]

@@ -21,6 +21,8 @@ pytest.importorskip("flax", reason="needs Flax")
 
 from flax import linen, nnx, struct
 from flax.core import FrozenDict, freeze
+from flax.training.dynamic_scale import DynamicScale
+from flax.training.early_stopping import EarlyStopping
 from flax.training.train_state import TrainState
 
 KEY = jax.random.key(0)
@@ -280,6 +282,45 @@ def test_streams_of_random_numbers_go_on() -> None:
     found = again(rngs)
     assert same(found.params(), rngs.params())
     assert same(found.other(), rngs.other())
+
+
+def test_what_goes_through_time() -> None:
+    """An RNN has filters with axes, and a Bidirectional a function of its class."""
+
+    def rnn(seed: int) -> nnx.RNN:
+        return nnx.RNN(nnx.GRUCell(3, 2, rngs=nnx.Rngs(seed)))
+
+    x = jnp.arange(12.0).reshape(1, 4, 3)
+    for layer in (rnn(0), nnx.Bidirectional(rnn(0), rnn(1))):
+        found = again(layer)
+        assert nnx.graphdef(found) == nnx.graphdef(layer)
+        assert same(found(x), layer(x))
+    other = nnx.Bidirectional(rnn(0), rnn(1), merge_fn=lambda a, b: a)
+    assert "merge_fn" in refusal(other)
+
+
+def test_metrics_of_nnx_go_on() -> None:
+    metrics = nnx.MultiMetric(loss=nnx.metrics.Average("loss"), spread=nnx.metrics.Welford("loss"))
+    metrics.update(loss=jnp.array([1.0, 2.0]))
+    found = again(metrics)
+    for each in (metrics, found):
+        each.update(loss=jnp.array([6.0]))
+    assert same(found.compute(), metrics.compute())
+    assert float(found.compute()["loss"]) == 3
+
+
+def test_what_a_loop_of_flax_carries_along() -> None:
+    stop = EarlyStopping(patience=1).update(3.0).update(4.0)
+    scale = DynamicScale(growth_interval=2)
+    found_stop, found_scale = again([stop, scale])
+    assert (found_stop, found_scale) == (stop, scale)
+    assert found_stop.update(5.0).should_stop
+
+
+def test_a_module_of_linen_in_one_of_nnx() -> None:
+    module = nnx.bridge.ToNNX(linen.Dense(2), rngs=nnx.Rngs(0))
+    module.lazy_init(X)
+    assert same(again(module)(X), module(X))
 
 
 def test_what_has_no_place() -> None:

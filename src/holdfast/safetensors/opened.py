@@ -15,8 +15,10 @@ from holdfast.codec.audit import backrefs_of, resolve
 from holdfast.codec.rule import Options
 from holdfast.errors import FormatError, MissingError, UnsupportedError
 from holdfast.formats.choose import open_file
-from holdfast.formats.document.arrays import NdArray, array_of
+from holdfast.formats.document.arrays import NdArray, array_of, names_only
 from holdfast.formats.document.leaves import is_array
+from holdfast.formats.look.describe import Describer
+from holdfast.formats.look.seen import Seen
 from holdfast.formats.safetensors import CODES, METADATA
 from holdfast.vocab import vocabulary
 from holdfast.vocab.dtypes import CARRIERS
@@ -31,6 +33,7 @@ FRAMEWORKS: Final[Mapping[str, str]] = {
     "jax": "jax",
 }
 """Words for a framework -> the package that it means."""
+BACKENDS: Final = ("mmap", "pread")
 
 
 def device_name(device: str | int | Any) -> str:
@@ -67,6 +70,8 @@ class safe_open:
     ) -> None:
         if framework not in FRAMEWORKS:
             raise UnsupportedError(f'framework is "pt", "np" or "flax", not {framework!r}')
+        if backend not in BACKENDS:
+            raise UnsupportedError(f'backend is "mmap" or "pread", not {backend!r}')
         self._framework = FRAMEWORKS[framework]
         self._device = device_name(device)
         self._file = open_file(filename, mmap=backend != "pread")
@@ -96,19 +101,38 @@ class safe_open:
 
     def get_tensor(self, name: str) -> Any:
         """The tensor ``name``. Raises FormatError when there is none, ChecksumError when its bytes changed."""
-        if name not in self._listed():
-            raise FormatError(f"{self._file.path} has no tensor {name!r}")
+        return self._moved(self._tensor(name))
+
+    def _tensor(self, name: str) -> Any:
+        """The tensor ``name`` where it can be cut: of PyTorch's, on the CPU; for the others, an array of NumPy's."""
+        self._check_name(name)
         audited = self._file.audit([name], vocabulary())
         if name not in self._checked:
             self._file.verify_blobs(audited.blobs)
             self._checked.add(name)
         if self._framework != "torch":
-            array = array_in(self._node(name), self._backrefs, name)
-            return array if self._framework == "numpy" else jax_array(array, self._device)
+            return array_in(self._node(name), self._backrefs, name)
         if kind_of(self._node(name)) == "jax.Array":
-            return tensor_of(array_in(self._node(name), self._backrefs, name), self._device)
-        value = self._file.lift(audited, [name], vocabulary(), Options(device=self._device))[name]
-        return tensor_of(value, self._device)
+            return tensor_of(array_in(self._node(name), self._backrefs, name))
+        return tensor_of(self._file.lift(audited, [name], vocabulary(), Options())[name])
+
+    def _moved(self, part: Any) -> Any:
+        """A tensor, or a part of one, in the framework and on the device that were asked for."""
+        if self._framework == "torch":
+            try:
+                return part.to(self._device)
+            except (RuntimeError, AssertionError) as error:  # of torch: no such device, or none here
+                raise UnsupportedError(f"device {self._device!r}: {str(error).partition(chr(10))[0]:.200}") from None
+        return part if self._framework == "numpy" else jax_array(np.asarray(part), self._device)
+
+    def _check_name(self, name: str) -> None:
+        if name not in self._listed():
+            raise FormatError(f"{self._file.path} has no tensor {name!r}")
+
+    def _seen(self, name: str) -> Seen:
+        """Shape and dtype of a tensor, of which no element is read."""
+        self._check_name(name)
+        return Describer(self._backrefs, names_only(), sealed=self._file.sealed).describe(self._node(name))
 
     def get_tensors(self) -> dict[str, Any]:
         """All tensors by name."""
@@ -133,22 +157,26 @@ class safe_open:
 
 
 class Slice:
-    """A tensor of a file that is built when a part of it is taken."""
+    """A tensor of a file that is read when a part of it is taken; only that part goes to the device."""
 
     def __init__(self, opened: safe_open, name: str) -> None:
-        self._tensor = opened.get_tensor(name)
+        self._opened, self._name = opened, name
+        self._seen = opened._seen(name)
+        self._tensor: Any = None
 
     def get_shape(self) -> list[int]:
         """Its elements along each axis."""
-        return list(self._tensor.shape)
+        return list(self._seen.shape or ())
 
     def get_dtype(self) -> str:
         """Its dtype in safetensors' word (``"F32"``), or by its own name where safetensors has none."""
-        name = str(self._tensor.dtype).removeprefix("torch.")
+        name = str(self._seen.dtype)
         return CODES.get(name, name)
 
     def __getitem__(self, key: Any) -> Any:
-        return self._tensor[key]
+        if self._tensor is None:
+            self._tensor = self._opened._tensor(self._name)
+        return self._opened._moved(self._tensor[key])
 
 
 def kind_of(node: Any) -> Any:
@@ -180,8 +208,8 @@ def _resolving(backrefs: list[Any]) -> Any:
     return lambda node: resolve(node, backrefs)
 
 
-def tensor_of(value: Any, device: str) -> Any:
-    """``value`` as a tensor without a history."""
+def tensor_of(value: Any) -> Any:
+    """``value`` as a tensor on the CPU without a history."""
     try:
         import torch
     except ImportError:
@@ -190,8 +218,8 @@ def tensor_of(value: Any, device: str) -> Any:
         return value.detach()
     array = np.ascontiguousarray(value)
     if array.dtype.isbuiltin == 1 and array.dtype.kind in "biufc":
-        return torch.from_numpy(array).to(device)
+        return torch.from_numpy(array)
     from holdfast.vocab.torch.tensors import dtype_named
 
     dtype = dtype_named(array.dtype.name)  # before all else: it refuses what is no tensor's
-    return torch.from_numpy(array.view(CARRIERS[array.itemsize])).view(dtype).to(device)
+    return torch.from_numpy(array.view(CARRIERS[array.itemsize])).view(dtype)

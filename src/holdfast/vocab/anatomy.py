@@ -6,10 +6,10 @@ A class that keeps something elsewhere (made in C) has no anatomy.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partialmethod, singledispatchmethod
-from types import BuiltinFunctionType, GetSetDescriptorType, MemberDescriptorType, SimpleNamespace
+from types import BuiltinFunctionType, GetSetDescriptorType, MappingProxyType, MemberDescriptorType, SimpleNamespace
 from typing import Any, Final
 
 from holdfast.codec.rule import Fields, Items
@@ -125,8 +125,11 @@ class Anatomy:
     dictionary: Any
     accepted: set[str] = field(default_factory=set)
 
-    def attributes(self, value: Any) -> dict[str, Any]:
-        """The attributes of ``value``. Raises UnsupportedError for one that could not be given back."""
+    def attributes(self, value: Any, given: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
+        """The attributes of ``value``, but for those that its class itself has ``given`` it.
+
+        Raises UnsupportedError for one that could not be given back.
+        """
         found = dict(self.dictionary.__get__(value)) if self.dictionary is not None else {}
         for name in PASSED_OVER & found.keys():
             del found[name]
@@ -135,6 +138,9 @@ class Anatomy:
                 found[name] = slot.__get__(value)
             except AttributeError:
                 found.pop(name, None)
+        for name in given.keys() & found.keys():
+            if found[name] is given[name]:
+                del found[name]
         for name in found:
             reason = self.obstacle(name)
             if reason:

@@ -14,6 +14,8 @@ from typing import Any, Final
 
 from flax import linen, nnx
 from flax.core import FrozenDict, meta
+from flax.training.dynamic_scale import DynamicScale
+from flax.training.early_stopping import EarlyStopping
 from flax.training.train_state import TrainState
 
 from holdfast.codec.rule import Fields, Filling, Items, Rule, Vocabulary
@@ -133,6 +135,11 @@ LINEN: Final = {
 }
 BOXES: Final = _classes(meta, "flax.core.meta", meta.AxisMetadata) | _classes(linen, "flax.linen", meta.AxisMetadata)
 """Boxes that say along which axes of a mesh a parameter is split."""
+HELD: Final = {
+    "flax.training.dynamic_scale.DynamicScale": DynamicScale,
+    "flax.training.early_stopping.EarlyStopping": EarlyStopping,
+}
+"""What a training loop carries along beside its state."""
 
 
 PARTS: Final = ("activation", "attention", "dtypes", "initializers", "pooling")
@@ -160,7 +167,7 @@ def flax_rule(cls: type) -> Rule | None:
 @cache
 def vocabulary() -> Vocabulary:
     """The rules of Flax's values; made once."""
-    boxes = [rule for name, cls in BOXES.items() if (rule := state_rule(cls, name)) is not None]
+    boxes = [rule for name, cls in (BOXES | HELD).items() if (rule := state_rule(cls, name)) is not None]
     rules = [
         Rule("python", FROZEN, (FrozenDict,), lower_frozen, lift_frozen),
         train_rule(TrainState, "flax.training.train_state.TrainState"),

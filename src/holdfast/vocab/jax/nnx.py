@@ -6,6 +6,7 @@ split module (``GraphDef``) is not saved: its parts would be numbers without the
 transformation ``tx`` is code: it comes back as None and is set again, ``optimizer.tx = optax.adam(1e-3)``.
 """
 
+from types import FunctionType
 from typing import Any, Final
 
 from flax import nnx
@@ -79,9 +80,19 @@ def module_rule(cls: Any, name: str) -> Rule | None:
     return Rule("python", name, (cls,), _lower_module(body, name), _lift_module(body))
 
 
+def _given_by(cls: type) -> dict[str, FunctionType]:
+    """Functions that a class gives to the attributes which it declares (``merge_fn: Callable = …``): they are code, and
+    look like methods."""
+    found: dict[str, FunctionType] = {}
+    for base in reversed(cls.__mro__):
+        declared = vars(base).get("__annotations__", {})
+        found |= {n: item for n, item in vars(base).items() if n in declared and isinstance(item, FunctionType)}
+    return found
+
+
 def _lower_module(body: Anatomy, name: str) -> Any:
     def lower(module: Any) -> Fields:
-        held = body.attributes(module)
+        held = body.attributes(module, _given_by(type(module)))
         held.pop(STATE, None)
         nodes = dict(held.pop(NODES, {}))
         if isinstance(module, nnx.Optimizer):
@@ -107,6 +118,7 @@ def _lift_module(body: Anatomy) -> Any:
         held = state["attributes"]
         if type(held) is dict and not held.keys().isdisjoint((STATE, NODES)):
             raise FormatError(f"an attribute of a {cls.__qualname__} belongs to NNX")
+        vars(module).update(_given_by(cls))
         body.give(module, held)
         vars(module)[NODES] = vars(module)[NODES].update(nodes)
 
@@ -133,15 +145,19 @@ def lift_state(level: Fields) -> Any:
 
 
 def _public(kind: Any) -> dict[str, type]:
+    """What NNX shows, with its metrics and its bridge to Linen, which have parts of their own."""
     return {
-        f"flax.nnx.{name}": value
-        for name, value in vars(nnx).items()
+        f"{prefix}.{name}": value
+        for prefix, part in (("flax.nnx.metrics", nnx.metrics), ("flax.nnx.bridge", nnx.bridge), ("flax.nnx", nnx))
+        for name, value in vars(part).items()
         if isinstance(value, type) and issubclass(value, kind) and not name.startswith("_")
     }
 
 
 VARIABLES: Final = _public(nnx.Variable)
 MODULES: Final = _public(nnx.Pytree)
+AXES: Final = {f"flax.nnx.{cls.__name__}": cls for cls in (nnx.Carry, nnx.StateAxes)}
+"""What an RNN has of how it goes through time: a class, and an object that pairs filters with axes."""
 FILTERS: Final = {
     f"flax.nnx.filterlib.{name}": value
     for name, value in vars(nnx.filterlib).items()
@@ -156,7 +172,7 @@ FUNCTIONS: Final = {
     if (module := getattr(nnx.nn, part, None)) is not None
     for name, value in functions_of(module, f"flax.nnx.nn.{part}").items()
 }
-NAMED: Final = {**FUNCTIONS, **VARIABLES, **MODULES}
+NAMED: Final = {**FUNCTIONS, **VARIABLES, **MODULES, **AXES}
 """What of NNX may stand as a value."""
 
 
@@ -166,7 +182,7 @@ def vocabulary() -> Vocabulary:
     rules = [
         *(variable_rule(cls, name) for name, cls in VARIABLES.items()),
         *(rule for rule in modules if rule is not None),
-        *(rule for name, cls in FILTERS.items() if (rule := state_rule(cls, name)) is not None),
+        *(rule for name, cls in (FILTERS | AXES).items() if (rule := state_rule(cls, name)) is not None),
         Rule("python", "flax.nnx.State", (nnx.State,), lower_state, lift_state),
         *value_rules(NAMED),
     ]
