@@ -6,6 +6,7 @@ import json
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,10 @@ def differs(a: Any, b: Any, seen: frozenset[int] = frozenset()) -> str:
         return "" if same and (not a.flags.forc or a.flags.fnc == b.flags.fnc) else f": {a!r} and {b!r}"
     if isinstance(a, np.random.Generator | np.random.RandomState):
         return "" if (a.random(9) == b.random(9)).all() else ": other numbers"
+    if isinstance(a, torch.Generator | Random):
+        return "" if str(state_of(a)) == str(state_of(b)) else ": other numbers"
+    if is_jax(a):
+        return differs_in_jax(a, b, seen)
     if isinstance(a, torch.nn.Module):
         return differs(repr(a), repr(b)) or differs(dict(a.state_dict()), dict(b.state_dict()), seen)
     if hasattr(a, "state_dict"):
@@ -57,6 +62,41 @@ def differs(a: Any, b: Any, seen: frozenset[int] = frozenset()) -> str:
     if type(a).__module__ == "holdfast.julia.values" and hasattr(a, "__dict__"):
         return differs(vars(a), vars(b), seen)
     return "" if a == b or repr(a) == repr(b) else f": {a!r} and {b!r}"
+
+
+def state_of(generator: Any) -> Any:
+    return generator.getstate() if isinstance(generator, Random) else generator.get_state().tolist()
+
+
+def is_jax(value: Any) -> bool:
+    """Whether a value is an array of JAX's, or one of its libraries' (whose states are named tuples)."""
+    package = type(value).__module__.partition(".")[0]
+    return package in ("jax", "jaxlib", "flax", "equinox", "optax")
+
+
+def differs_in_jax(a: Any, b: Any, seen: frozenset[int]) -> str:
+    import jax
+
+    if isinstance(a, jax.Array):
+        keys = jax.dtypes.issubdtype(a.dtype, jax.dtypes.prng_key)
+        x, y = (np.asarray(jax.random.key_data(value) if keys else value) for value in (a, b))
+        same = a.dtype == b.dtype and is_weak(a) == is_weak(b) and x.shape == y.shape
+        return "" if same and x.tobytes() == y.tobytes() else f": {a!r} and {b!r}"
+    (leaves, tree), (others, other) = jax.tree_util.tree_flatten(a), jax.tree_util.tree_flatten(b)
+    if len(leaves) == 1 and leaves[0] is a:
+        return "" if a == b else f": {a!r} and {b!r}"
+    return differs(str(tree), str(other)) or differs(leaves, others, seen)
+
+
+def is_weak(array: Any) -> bool:
+    return bool(getattr(array, "weak_type", False))
+
+
+def needed_for(name: str) -> None:
+    """What of a file comes back as it was only where JAX, and what stands on it, is installed."""
+    if name.startswith("1-jax"):
+        for package in ("jax", "flax", "equinox", "optax"):
+            pytest.importorskip(package)
 
 
 def bits(tensor: torch.Tensor) -> bytes:
@@ -86,11 +126,13 @@ def test_the_bytes_are_those_that_were_written(name: str) -> None:
 
 @pytest.mark.parametrize("name", SUMS)
 def test_the_values_are_those_of_the_script(name: str) -> None:
+    needed_for(name)
     assert differs(make.FILES[name](), loaded(GOLDEN / name)) == ""
 
 
 @pytest.mark.parametrize("name", SUMS)
 def test_they_can_be_saved_again(name: str, tmp_path: Path) -> None:
+    needed_for(name)
     values = loaded(GOLDEN / name)
     save(tmp_path / name, values)
     assert differs(values, loaded(tmp_path / name)) == ""
@@ -125,3 +167,16 @@ def test_a_difference_is_found() -> None:
             with torch.no_grad():
                 first[0].weight[0, 0] += 1
         assert differs(values(), changed) != ""
+
+
+def test_a_difference_in_jax_is_found() -> None:
+    needed_for("1-jax.bson")
+    import jax
+    import jax.numpy as jnp
+
+    state = make.jax_libraries()["optax"]["adam"]
+    changed = jax.tree_util.tree_map(lambda leaf: leaf.at[...].add(1), state)
+    assert differs(state, changed) != ""
+    assert differs(jax.random.key(1), jax.random.key(2)) != ""
+    assert differs(jnp.asarray(1.5), jnp.asarray(1.5, "float32")) != "", "one is weak"
+    assert differs(make.jax_libraries()["nnx"], jax.tree_util.tree_map(lambda x: x + 1, make.jax_libraries()["nnx"]))

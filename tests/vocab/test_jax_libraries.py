@@ -391,3 +391,12 @@ def test_the_names_in_files_are_the_public_ones() -> None:
     assert name(nnx.Param(X)) == "flax.nnx.Param"
     assert name(linen.Dense(2)) == "flax.linen.Dense"
     assert name(X) == "jax.Array"
+    for function in (jax.nn.gelu, jax.nn.relu, jax.numpy.tanh, jax.nn.initializers.zeros):
+        assert name(function).startswith("jax."), "Flax has it from JAX: a file with it does not need Flax"
+    assert name(nnx.initializers.zeros_init()) == name(jax.nn.initializers.zeros)
+
+
+def test_names_of_flax_for_what_is_jaxs_are_read() -> None:
+    """Files of before had these."""
+    node = {"tag": "python", "type": "flax.nnx.nn.activations.gelu"}
+    assert lifted({"x": node}) is jax.nn.gelu

@@ -9,7 +9,15 @@ import builtins
 import math
 import operator
 from collections.abc import Callable, Iterable, Mapping
-from types import BuiltinFunctionType, FunctionType, MethodDescriptorType, MethodType, ModuleType, WrapperDescriptorType
+from types import (
+    BuiltinFunctionType,
+    FunctionType,
+    MappingProxyType,
+    MethodDescriptorType,
+    MethodType,
+    ModuleType,
+    WrapperDescriptorType,
+)
 from typing import Any, Final
 
 from holdfast.codec.rule import Fields, Rule
@@ -53,16 +61,20 @@ def value_name(value: Any, name: str | None = None) -> str:
     return name or f"{value.__module__}.{value.__qualname__}"
 
 
-def value_rules(values: Mapping[str, Any]) -> list[Rule]:
+def value_rules(values: Mapping[str, Any], theirs: Mapping[str, Any] = MappingProxyType({})) -> list[Rule]:
     """The rules that lift the functions and classes of ``values`` (name -> object). From now on they can be saved, too.
+
+    theirs  another library's table: what ``values`` has from there is written under that one's name, so that a file does
+            not need both, whichever of them was met first
 
     >>> [rule.name for rule in value_rules({"math.sqrt": math.sqrt, "int": int})]
     ['math.sqrt', 'int (class)']
     """
     rules = []
+    names = {id(value): value_name(value, name) for name, value in theirs.items()}
     for name, value in values.items():
         known_as = value_name(value, name)
-        NAMES[id(value)] = (value, known_as)
+        NAMES[id(value)] = (value, names.get(id(value), known_as))
         rules.append(value_rule(known_as, value))
     return rules
 

@@ -161,6 +161,95 @@ def classes() -> dict[str, Any]:
     return {"points": [point, Point(2, "there"), point]}
 
 
+def kept() -> dict[str, Any]:
+    """What a run keeps beside its model: schedules, generators, small values of torch's."""
+    from random import Random
+
+    weight = nn.Parameter(ramp(2, 2))
+    opt = torch.optim.SGD([{"params": [weight], "lr": 0.5}, {"params": [nn.Parameter(ramp(3))]}], lr=0.1, momentum=0.9)
+    opt.state[weight] = {"momentum_buffer": ramp(2, 2)}
+    first, second = (torch.optim.lr_scheduler.LinearLR(opt), torch.optim.lr_scheduler.CosineAnnealingLR(opt, 10))
+    average = torch.optim.swa_utils.AveragedModel(filled(nn.Linear(2, 2)))
+    return {
+        "opt": opt,
+        "schedules": torch.optim.lr_scheduler.SequentialLR(opt, [first, second], [5]),
+        "plateau": torch.optim.lr_scheduler.ReduceLROnPlateau(opt, patience=3),
+        "average": average,
+        "generator": torch.Generator().manual_seed(3),
+        "random": Random(4),
+        "kinds": [torch.channels_last, torch.strided, torch.device("cuda:1"), torch.bfloat16],
+        "recurrent": filled(nn.LSTM(2, 3, num_layers=2, bidirectional=True)),
+        "attention": filled(nn.TransformerEncoderLayer(4, 2, 8, batch_first=True)),
+    }
+
+
+def layers() -> dict[str, Any]:
+    """Layers of Flux's of every family, and a tree of ``Flux.setup`` without its model."""
+    from holdfast import flux, tree_from
+
+    model = filled(flux.Chain(flux.Dense(2, 3, flux.tanh), flux.Dense(3, 1)))
+    opt = flux.optimisers.Adam(flux.params(model), 0.01)
+    return {
+        "recurrent": filled(flux.Chain(flux.LSTM(2, 3), flux.GRU(3, 2), flux.RNN(2, 2))),
+        "images": filled(flux.Chain(flux.ConvTranspose((2, 2), (1, 2)), flux.GroupNorm(2, 2), flux.MaxPool((2, 2)))),
+        "made": filled(flux.SkipConnection(flux.Dense(2, 2), flux.Chain(flux.LayerNorm(2)))),
+        "rest": filled(flux.Chain(flux.Embedding(4, 2), flux.Dropout(0.25), flux.Scale(2))),
+        "tree": tree_from(opt, model),
+    }
+
+
+def jax_arrays() -> dict[str, Any]:
+    import jax
+    import jax.numpy as jnp
+
+    base = np.arange(6).reshape(2, 3)
+    dtypes = ("bool", "int4", "uint8", "int32", "float16", "float32", "bfloat16", "complex64")
+    shared = jnp.asarray(base, "float32")
+    return {
+        "dtypes": {name: jnp.asarray(base % 2 if name in ("bool", "int4") else base, name) for name in dtypes},
+        "small": [jnp.asarray(base, name) for name in ("float8_e4m3fn", "float8_e5m2", "float8_e4m3b11fnuz")],
+        "weak": jnp.asarray(1.5),
+        "empty": jnp.zeros((0, 3)),
+        "tree": {"layers": [(shared, None), {"again": shared}]},
+        "keys": [jax.random.key(5), jax.random.split(jax.random.key(5, impl="rbg"), 2), jax.random.PRNGKey(7)],
+        "described": [jax.ShapeDtypeStruct((2, 3), jnp.bfloat16), jax.sharding.PartitionSpec("x", None)],
+        "function": jax.nn.gelu,
+    }
+
+
+def jax_libraries() -> dict[str, Any]:
+    import equinox
+    import jax
+    import jax.numpy as jnp
+    import optax
+    from flax import linen, nnx
+    from flax.core import freeze
+    from flax.training.train_state import TrainState
+
+    def level(tree: Any) -> Any:
+        """``tree`` with numbers that no version of a generator decides."""
+
+        def values(leaf: Any) -> Any:
+            is_float = isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jnp.floating)
+            return jnp.asarray(ramp(*leaf.shape).numpy(), leaf.dtype) if is_float else leaf
+
+        return jax.tree_util.tree_map(values, tree)
+
+    params = {"dense": {"kernel": jnp.asarray(ramp(3, 2).numpy()), "bias": jnp.zeros(2)}}
+    states = {"adam": optax.adam(1e-3), "chain": optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(0.1, 0.9))}
+    return {
+        "optax": {name: optimiser.init(params) for name, optimiser in states.items()},
+        "frozen": freeze(params),
+        "train": TrainState(3, None, params, None, optax.adam(1e-3).init(params)),
+        "linen": linen.Dense(2, use_bias=False),
+        "equinox": level(equinox.nn.MLP(2, 1, 3, 1, key=jax.random.key(0))),
+        "nnx": level(nnx.Sequential(nnx.Linear(2, 3, rngs=nnx.Rngs(0)), nnx.BatchNorm(3, rngs=nnx.Rngs(0)))),
+        "rngs": nnx.Rngs(0, dropout=1),
+        "state": level(nnx.state(nnx.Linear(2, 3, rngs=nnx.Rngs(0)))),
+        "metric": nnx.metrics.Average("loss"),
+    }
+
+
 def julia() -> dict[str, Any]:
     kind = DataType(["Main", "Shop", "Item"], [])
     item = Struct(kind, [Symbol("price"), 3, np.ones(2, np.float32)])
@@ -195,6 +284,10 @@ FILES: dict[str, Callable[[], dict[str, Any]]] = {
     "1-flux.bson": flux,
     "1-classes.bson": classes,
     "1-julia.bson": julia,
+    "1-kept.bson": kept,
+    "1-layers.bson": layers,
+    "1-jax.bson": jax_arrays,
+    "1-jax-libraries.bson": jax_libraries,
     "1-weights.safetensors": weights,
     "1-weights.npz": weights,
     "1-array.npy": array,

@@ -22,6 +22,7 @@ from holdfast.codec.rule import Fields, Filling, Items, Rule, Vocabulary
 from holdfast.errors import FormatError, UnsupportedError
 from holdfast.vocab.anatomy import Anatomy, anatomy
 from holdfast.vocab.instances import attribute_fields, state_rule
+from holdfast.vocab.jax.functions import NAMED as JAXS
 from holdfast.vocab.jax.functions import functions_of
 from holdfast.vocab.jax.refusals import refused
 from holdfast.vocab.keys import shown
@@ -173,7 +174,7 @@ def vocabulary() -> Vocabulary:
         train_rule(TrainState, "flax.training.train_state.TrainState"),
         *boxes,
         *(linen_rule(cls, name) for name, cls in LINEN.items()),
-        *value_rules(FUNCTIONS | LINEN),
+        *value_rules(FUNCTIONS | LINEN, JAXS),
     ]
     whole = Vocabulary(rules, class_rules=[flax_rule])
     if hasattr(nnx, "Pytree"):  # before Flax 0.12 a module of NNX was made otherwise

@@ -16,6 +16,7 @@ from holdfast.codec.rule import Fields, Filling, Items, Rule, Vocabulary
 from holdfast.errors import FormatError, UnsupportedError
 from holdfast.vocab.anatomy import Anatomy, anatomy
 from holdfast.vocab.instances import attribute_fields, state_rule
+from holdfast.vocab.jax.functions import NAMED as JAXS
 from holdfast.vocab.jax.functions import functions_of
 from holdfast.vocab.jax.refusals import refused
 from holdfast.vocab.keys import shown
@@ -184,7 +185,7 @@ def vocabulary() -> Vocabulary:
         *(rule for rule in modules if rule is not None),
         *(rule for name, cls in (FILTERS | AXES).items() if (rule := state_rule(cls, name)) is not None),
         Rule("python", "flax.nnx.State", (nnx.State,), lower_state, lift_state),
-        *value_rules(NAMED),
+        *value_rules(NAMED, JAXS),
     ]
     return Vocabulary(rules, class_rules=[nnx_rule])
 

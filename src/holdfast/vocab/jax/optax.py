@@ -14,6 +14,7 @@ import optax
 
 from holdfast.codec.rule import Rule, Vocabulary
 from holdfast.vocab.instances import state_rule
+from holdfast.vocab.jax.functions import NAMED as JAXS
 from holdfast.vocab.jax.functions import functions_of
 from holdfast.vocab.jax.refusals import refused
 from holdfast.vocab.named import class_name, value_rules
@@ -74,4 +75,4 @@ def vocabulary() -> Vocabulary:
     """The rules of Optax's values; made once."""
     rules = [rule for name, cls in STATES.items() if (rule := state_rule(cls, name)) is not None]
     losses = functions_of(optax.losses, "optax.losses") if hasattr(optax, "losses") else {}
-    return Vocabulary([*rules, *value_rules(losses | STATES)], class_rules=[optimiser_rule])
+    return Vocabulary([*rules, *value_rules(losses | STATES, JAXS)], class_rules=[optimiser_rule])
