@@ -281,6 +281,9 @@ class TestModelsOfOthers:
         with h5py.File(path) as opened:
             theirs = sorted(set(map(fingerprint, datasets_of(opened))))
         assert set(found) <= set(theirs)
+        rest = set(theirs) - set(found)
+        tracked = any(entry.type == "Tracker.TrackedArray" for entry in tree.walk())  # each with its gradient, 0 at rest
+        assert rest == {array for array in rest if tracked and not any(array[2])}
         assert found
 
 

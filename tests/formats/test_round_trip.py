@@ -248,15 +248,17 @@ PAIRS = {
     "float16": np.float16,
     "bfloat16": ml_dtypes.bfloat16,
     "float8_e4m3fn": ml_dtypes.float8_e4m3fn,
+    "float8_e4m3fnuz": ml_dtypes.float8_e4m3fnuz,
     "float8_e5m2": ml_dtypes.float8_e5m2,
+    "float8_e5m2fnuz": ml_dtypes.float8_e5m2fnuz,
     "float8_e8m0fnu": ml_dtypes.float8_e8m0fnu,
-    "int8": np.int8,
-    "uint16": np.uint16,
-    "int64": np.int64,
+    **{
+        name: np.dtype(name).type for name in ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+    },
     "bool": np.bool_,
     "complex64": np.complex64,
 }
-"""dtypes that all frameworks have. (JAX's are NumPy's.)"""
+"""dtypes that all frameworks and formats have. (JAX's are NumPy's.)"""
 
 WITH_NUMPY_ALONE = """
 import importlib.util, sys
@@ -283,6 +285,11 @@ def found_in(states: dict[str, dict[str, bytes]]) -> list[str]:
         for ending, state in states.items()
         for name, raw in state.items()
     ]
+
+
+def test_no_dtype_is_missing_here() -> None:
+    """What torch, NumPy and safetensors have, JAX has as well."""
+    assert set(PAIRS) == set(CODES) & set(NAMES.values()) & set(NAMED)
 
 
 def test_written_with_torch_read_with_numpy(tmp_path: Path) -> None:
