@@ -8,13 +8,14 @@ from collections.abc import Iterable, Mapping
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from holdfast.codec.audit import backrefs_of, resolve
 from holdfast.codec.rule import Options
 from holdfast.collector import held
 from holdfast.formats import choose
 from holdfast.formats.file import ROOT, File
 from holdfast.formats.lazy import LazyValues
 from holdfast.vocab import vocabulary
-from holdfast.wire.values import Blob
+from holdfast.wire.values import Alike, Blob
 
 if TYPE_CHECKING:
     from holdfast.formats.look.entry import Entry
@@ -107,7 +108,7 @@ def restore(path: Path, /, *, strict: bool = True, **targets: Any) -> None:
     """Fill live objects in place with what the file holds under their names: ``restore(path, model=model, opt=opt)``.
 
     targets  torch modules, optimisers, schedulers, generators, tensors, arrays, or anything with ``load_state_dict``.
-             A file that is one state dictionary (.safetensors, .pt …) fills the one target, whatever its name
+             A file that is one state dictionary, with nothing but arrays, fills the one target, whatever its name
     strict   False fills what fits and warns of the rest
 
     No class needs to be allowed, since nothing is built: the objects are yours. All or nothing: raises
@@ -116,7 +117,7 @@ def restore(path: Path, /, *, strict: bool = True, **targets: Any) -> None:
     from holdfast.state.restore import restore as fill
 
     file = choose.open_file(path, patterns=True)
-    if file.weights and len(targets) == 1 and not targets.keys() & set(file.names):
+    if len(targets) == 1 and not targets.keys() & set(file.names) and (file.weights or _only_arrays(file)):
         file = file.under(*targets)  # the file is the state dictionary of the one target
     fill(file, targets, strict=strict)
 
@@ -199,6 +200,19 @@ def _reachable(file: File) -> list[tuple[str, Blob]]:
                 if isinstance(reference, int) and 1 <= reference <= len(backrefs):
                     stack.append(backrefs[reference - 1])
     return found
+
+
+def _only_arrays(file: File) -> bool:
+    """Whether a file has names of arrays and none of anything else."""
+    from holdfast.formats.document.leaves import is_array
+
+    backrefs = backrefs_of(file.document)
+
+    def at(node: Any) -> Any:
+        node = resolve(node, backrefs)
+        return node.model if isinstance(node, Alike) else node
+
+    return all(is_array(at(file.document[name]), at) for name in file.names)
 
 
 def _require(file: File, names: Iterable[str]) -> None:

@@ -282,7 +282,9 @@ class TestModelsOfOthers:
             theirs = sorted(set(map(fingerprint, datasets_of(opened))))
         assert set(found) <= set(theirs)
         rest = set(theirs) - set(found)
-        tracked = any(entry.type == "Tracker.TrackedArray" for entry in tree.walk())  # each with its gradient, 0 at rest
+        tracked = any(
+            entry.type == "Tracker.TrackedArray" for entry in tree.walk()
+        )  # each with its gradient, 0 at rest
         assert rest == {array for array in rest if tracked and not any(array[2])}
         assert found
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -52,12 +53,16 @@ def test_the_tree_of_what_is_in_it(ending: str, tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("ending", [".safetensors", ".npz", ".pt"])
+@pytest.mark.parametrize("ending", [".safetensors", ".npz", ".pt", ".bson", ".h5"])
 def test_a_file_of_weights_fills_a_model(ending: str, tmp_path: Path) -> None:
     model, other = torch.nn.Linear(3, 2), torch.nn.Linear(3, 2)
     path = tmp_path / f"m{ending}"
     if ending == ".pt":
         torch.save(model.state_dict(), path)
+    elif ending == ".h5":
+        with h5py.File(path, "w") as file:
+            for name, value in model.state_dict().items():
+                file[name] = value.numpy()
     else:
         save(path, model.state_dict())
     restore(path, net=other)
@@ -68,6 +73,13 @@ def test_a_file_of_weights_fills_a_model(ending: str, tmp_path: Path) -> None:
     with pytest.raises(MismatchError):
         restore(path, net=other, opt=torch.optim.SGD(other.parameters()))
     assert other.weight.equal(before)
+
+
+def test_a_file_with_more_than_arrays_is_no_state_dictionary(tmp_path: Path) -> None:
+    model = torch.nn.Linear(3, 2)
+    save(tmp_path / "m.bson", {**model.state_dict(), "epoch": 3})
+    with pytest.raises(MismatchError, match="net: not in the file"):
+        restore(tmp_path / "m.bson", net=model)
 
 
 def test_a_name_of_the_file_comes_before_the_whole_of_it(tmp_path: Path) -> None:
