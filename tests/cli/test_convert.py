@@ -58,6 +58,17 @@ def test_every_format_becomes_every_other(a: str, b: str, run: Run, tmp_path: Pa
     assert kinds == {np.ndarray} if a.endswith(("npz", "npy")) else kinds == {torch.Tensor}
 
 
+@pytest.mark.parametrize("a", READ_HERE)
+def test_one_array_alone(a: str, run: Run, tmp_path: Path) -> None:
+    """Who asks for an npy file asks for NumPy's array."""
+    (tmp_path / f"a{a}").write_bytes(READ_HERE[a](tmp_path))
+    only = () if a == ".npy" else ("--only", "a.weight")
+    assert run("convert", tmp_path / f"a{a}", tmp_path / "b.npy", *only) == 0
+    assert np.load(tmp_path / "b.npy").tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert run("convert", tmp_path / f"a{a}", tmp_path / "b.npy", "--force", *only, "--dtype", "bfloat16") == 2
+    assert "npy has no bfloat16" in run.err  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize("command", ["ls", "show", "verify"])
 @pytest.mark.parametrize("ending", READ_HERE)
 def test_every_command_takes_every_format(ending: str, command: str, run: Run, tmp_path: Path) -> None:

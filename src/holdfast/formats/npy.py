@@ -23,7 +23,7 @@ from holdfast.codec.lower import lower
 from holdfast.codec.rule import Vocabulary
 from holdfast.errors import FormatError, UnsupportedError
 from holdfast.formats.document.arrays import NdArray, array_document, plain
-from holdfast.formats.document.leaves import ADVICE, Keep, as_it_is, leaves, path_of
+from holdfast.formats.document.leaves import ADVICE, Keep, Leaf, as_it_is, leaves, path_of
 from holdfast.formats.file import ROOT, File, Path, in_file, unchecked
 from holdfast.storage import local
 from holdfast.wire.values import Document
@@ -115,25 +115,32 @@ def laid(data: memoryview, shape: tuple[int, ...], fortran: bool, dtype: np.dtyp
 
 
 def write(path: Path, values: Mapping[str, Any], vocabulary: Vocabulary) -> None:
-    """Write the one array of ``values``. Raises UnsupportedError for more than one, and for what NumPy does not have."""
-    write_document(path, plain(lower(values, vocabulary)))
-
-
-def write_document(path: Path, document: Document, keep: Keep = as_it_is) -> None:
-    """Write the one array of ``document``; see ``write`` and ``leaves``."""
-    found = leaves(document, NAME, keep)
-    if len(found) != 1 or found[0].note.get("aliases"):
-        count = sum(1 + len(leaf.note.get("aliases", [])) for leaf in found)
-        raise UnsupportedError(f"an npy file holds one array, and these are {count}: save to .npz or .bson", "$")
-    (leaf,) = found
+    """Write the one array of ``values``. Raises UnsupportedError for more than one, for what NumPy does not have, and for
+    what would not come back as what it is."""
+    leaf = _only(plain(lower(values, vocabulary)), as_it_is)
     kind = leaf.note["python"]
     if kind != "numpy.ndarray":
         raise UnsupportedError(
             f"a {kind} would come back from npy as an array: save its .numpy(), or {ADVICE}", path_of(leaf.keys)
         )
+    local.publish(path, list(pieces(leaf.array)))
+
+
+def write_document(path: Path, document: Document, keep: Keep = as_it_is) -> None:
+    """Write the one array of ``document`` as NumPy's, whichever framework's it was; see ``write`` and ``leaves``."""
+    local.publish(path, list(pieces(_only(document, keep).array)))
+
+
+def _only(document: Document, keep: Keep) -> Leaf:
+    """The one array of a document."""
+    found = leaves(document, NAME, keep)
+    if len(found) != 1 or found[0].note.get("aliases"):
+        count = sum(1 + len(leaf.note.get("aliases", [])) for leaf in found)
+        raise UnsupportedError(f"an npy file holds one array, and these are {count}: save to .npz or .bson", "$")
+    (leaf,) = found
     if leaf.dtype != leaf.array.dtype.name or not is_numpys(leaf.array.dtype):
         raise UnsupportedError(f"npy has no {leaf.dtype}: save to .npz, or {ADVICE}", path_of(leaf.keys))
-    local.publish(path, list(pieces(leaf.array)))
+    return leaf
 
 
 def is_numpys(dtype: np.dtype[Any]) -> bool:
