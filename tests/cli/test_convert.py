@@ -268,6 +268,24 @@ def test_weights_of_flux_models(run: Run, tmp_path: Path) -> None:
     assert same_state(load(tmp_path / "c.safetensors"), load(JLD2 / "models.jld2", "conv").state_dict())
 
 
+def test_a_tree_of_flux_state(run: Run, tmp_path: Path) -> None:
+    """What Flux's page recommends to save today: named tuples of arrays."""
+    from holdfast.julia import NamedTuple
+
+    weight, bias = np.arange(6, dtype="f4").reshape(2, 3), np.zeros(2, "f4")
+    layer = NamedTuple(["weight", "bias", "σ"], [weight, bias, ()])
+    state = NamedTuple(["layers"], [(layer, NamedTuple(["weight"], [weight]))])
+    save(tmp_path / "a.bson", {"state": state, "numbers": {"mean": bias}})
+    assert run("convert", tmp_path / "a.bson", tmp_path / "b.safetensors", "--only", "state") == 0
+    found = load(tmp_path / "b.safetensors")
+    assert sorted(found) == ["layers.0.bias", "layers.0.weight", "layers.1.weight"]
+    assert found["layers.1.weight"] is found["layers.0.weight"]
+    assert np.array_equal(found["layers.0.weight"], weight)
+    save(tmp_path / "c.bson", {"state": state, "settings": NamedTuple(["rate"], [0.1])})
+    assert run("convert", tmp_path / "c.bson", tmp_path / "d.npz") == 2, "it is no model, and is not left out"
+    assert "$.settings" in run.err  # type: ignore[attr-defined]
+
+
 def test_a_model_that_julia_saved_alone(run: Run, tmp_path: Path) -> None:
     """What ``BSON.bson(path, model)`` writes: the root is the model, and no name stands before the weights' own."""
     source = ROOT / "tests" / "vectors" / "julia" / "doc_model_flux_0.12.1.bson"

@@ -138,7 +138,7 @@ def _part(contents: Contents, only: str | None, row: Format) -> Document:
         return document if is_whole(document) else models.built(file, document)
     document, names = models.as_weights(file, document)
     if names:
-        complain(f"of {', '.join(names)} only the weights go along, by the names of state_dict()")
+        complain(f"of {', '.join(names)} only the weights go along")
     return part_of(document, document[alone], alone) if names == [alone] else document
 
 

@@ -13,18 +13,19 @@ from holdfast.api import load, save
 from holdfast.codec.audit import type_name
 from holdfast.codec.lower import lower
 from holdfast.codec.rule import Options, Vocabulary
-from holdfast.errors import UnsupportedError
+from holdfast.errors import MissingError, UnsupportedError
 from holdfast.formats.document.arrays import plain
 from holdfast.formats.document.change import Change
 from holdfast.formats.document.leaves import items_of
 from holdfast.formats.file import ROOT, File
 from holdfast.formats.look.flux_fields import FIELDS
-from holdfast.state.records import MODULE, Records, is_tensor, module_tensors
+from holdfast.julia.values import Struct
+from holdfast.state.records import MODULE, Records, is_tensor, weights_of
 from holdfast.vocab import vocabulary
 from holdfast.wire.values import Document
 
-LAYERS: Final = frozenset(name for name in FIELDS if name.count(".") == 1)
-"""Structs of Flux's that are layers, and not optimisers."""
+MODELS: Final = frozenset(name for name in FIELDS if name.count(".") == 1) | {"NamedTuple"}
+"""Structs of Flux's that are layers, and not optimisers; and what the state of each is."""
 
 # -- as documents ------------------------------------------------------------------------------------------------------
 
@@ -37,16 +38,17 @@ def built(file: File, document: Document) -> Document:
 def as_weights(file: File, document: Document) -> tuple[Document, list[str]]:
     """``document``, a part of ``file``, with each model in its dictionaries as its state dictionary; and their names."""
     change = Change(document)
-    found = list(_models(change))
-    if not found:
+    models = list(_models(change))
+    if not models:
         return document, []
     shared = {"_backrefs": change.backrefs} if change.backrefs else {}
-    numbered = {str(number): holder[key] for number, (holder, key, _) in enumerate(found)}
-    tensors = _detached(_lifted(file, numbered | shared, Records()))
-    states = plain(lower(tensors, vocabulary()))
+    numbered = {str(number): holder[key] for number, (holder, key, _) in enumerate(models)}
+    weights = _weights(_lifted(file, numbered | shared, Records()))
+    states = plain(lower(weights, vocabulary()))
     change.take(states)
-    for number, (holder, key, _) in enumerate(found):
-        holder[key] = states[str(number)]
+    found = [model for number, model in enumerate(models) if str(number) in weights]
+    for (holder, key, _), number in zip(found, weights, strict=True):
+        holder[key] = states[number]
     return change.finished(), [name for _, _, name in found]
 
 
@@ -74,23 +76,27 @@ def _models(change: Change) -> Iterator[tuple[Any, Any, str]]:
 
 
 def is_model(node: Any, at: Callable[[Any], Any]) -> bool:
-    """Whether a document is a module of torch's, or of a class that is derived from it, or one of Flux's layers."""
+    """Whether a document is a module of torch's, or of a class that is derived from it, one of Flux's layers, or a tree
+    such as ``Flux.state`` gives."""
     if not isinstance(node, dict):
         return False
     if node.get("tag") == "struct":
-        return type_name(at(node.get("type"))) in LAYERS
+        return type_name(at(node.get("type"))) in MODELS
     state = at(node.get("state")) if node.get("tag") == "python" else None
     return isinstance(state, dict) and type(state.get("training")) is bool and state.keys() <= MODULE
 
 
-def _detached(models: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The tensors of each model by name, what is one in two places once, as ``state_dict`` has them."""
+def _weights(models: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The arrays by name of each model that has any; what is one tensor in two places is one here."""
+    if any(isinstance(model, Struct) for model in models.values()):
+        raise MissingError("the weights of layers of Flux's", "holdfast[torch]")
     known: dict[int, Any] = {}
 
-    def tensor(value: Any) -> Any:
+    def plain_of(value: Any) -> Any:
         return known.setdefault(id(value), value.detach() if is_tensor(value) else value)
 
-    return {number: {name: tensor(value) for name, value in module_tensors(model)} for number, model in models.items()}
+    named = {number: weights_of(model).by_name for number, model in models.items()}
+    return {n: {name: plain_of(value) for name, value in found.items()} for n, found in named.items() if found}
 
 
 # -- Flux's and torch's ------------------------------------------------------------------------------------------------
