@@ -14,6 +14,9 @@ import pytest
 import torch
 
 from holdfast import inspect, load, save, verify
+from holdfast.formats.choose import open_file
+from holdfast.formats.document.arrays import containers
+from holdfast.vocab import FRAMEWORKS
 from holdfast.wire.plan import VERSION
 from reference import ROOT
 
@@ -116,6 +119,25 @@ def test_every_file_is_listed_and_every_entry_has_its_file() -> None:
 
 def test_there_are_files_of_every_version() -> None:
     assert {int(name.partition("-")[0]) for name in SUMS} == set(range(1, VERSION + 1))
+
+
+NOTHING_OF_ITS_OWN = {"argparse", "holdfast", "jaxlib", "Tracker", "Zygote", "MLUtils"}
+"""Packages whose values stand under other packages' names, are older than the first version, or are plain objects."""
+
+
+def test_there_is_a_file_of_every_vocabulary() -> None:
+    words = set()
+    for name in SUMS:
+        document = open_file(GOLDEN / name).document
+        for node in (node for node in containers(document) if isinstance(node, dict)):
+            names = [
+                node.get("type"),
+                node.get("python"),
+                *(node["name"][:1] if isinstance(node.get("name"), list) else []),
+            ]
+            words |= {text.partition(".")[0] for text in names if isinstance(text, str)}
+    assert set(FRAMEWORKS) - words <= NOTHING_OF_ITS_OWN, "a new vocabulary needs a golden file"
+    assert {"numpy", "datetime", "collections", "golden", "random"} <= words
 
 
 @pytest.mark.parametrize("name", SUMS)

@@ -36,7 +36,7 @@ WHOLE: Final = (".bson",)
 @click.command(short_help="Write FILE A anew as FILE B, in the format of B's ending.")
 @click.argument("a", type=FILE)
 @click.argument("b", type=FILE)
-@click.option("--only", metavar="PATH", help="Only this value; of a dictionary, what is in it.")
+@click.option("--only", metavar="PATH", help="Only this value; of a dictionary or a model, what is in it.")
 @click.option(
     "--rename", "renames", metavar="OLD=NEW", multiple=True, help="A name, and all that begin with OLD and a dot."
 )
@@ -58,7 +58,8 @@ def convert(
 ) -> None:
     """Write file A anew as file B, in the format that B's ending names: .bson, .safetensors, .npz or .npy.
 
-    All checksums of A are compared first. Names are changed in the order --prefix-strip, --rename.
+    Of a model a format for weights gets its state dictionary. All checksums of A are compared first. Names are changed in
+    the order --prefix-strip, --rename.
     """
     row = format_for(b)  # raises before anything is read
     if not force and os.path.lexists(b):
