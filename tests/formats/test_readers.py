@@ -14,6 +14,7 @@ from holdfast import FormatError, MismatchError, inspect, load, restore, save
 from holdfast.formats import file as files
 from holdfast.formats import safetensors as reader
 from holdfast.formats.choose import open_file
+from reference import VECTORS
 
 NAMED = [ending for ending in READ_HERE if ending != ".npy"]
 
@@ -163,3 +164,21 @@ def test_one_that_never_comes_to_rest(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(FormatError, match="replaced faster"):
         open_file(path)
     assert files.TRIES > 1
+
+
+def test_what_is_in_a_group_goes_by_its_path(tmp_path: Path) -> None:
+    """As h5py and JLD2.jl have it; names of the root stay what they are."""
+    with h5py.File(tmp_path / "m.h5", "w") as file:
+        file["layers/tag/0"], file["layers/tag/1"] = np.arange(3.0), np.ones(2)
+    assert load(tmp_path / "m.h5", "layers/tag/0").tolist() == [0, 1, 2]
+    first, group = load(tmp_path / "m.h5", "layers/tag/1", "layers/tag")
+    assert first is group["1"]
+    for name in ("layers/none", "none/0", "layers/tag/0/0", "/layers", "layers/", "/"):
+        with pytest.raises(KeyError, match="it has 'layers'"):
+            load(tmp_path / "m.h5", name)
+    assert list(load(tmp_path / "m.h5")) == ["layers"]
+    assert load(VECTORS / "jld2" / "alone.jld2", "group/deeper/b").tolist() == [load_group()["deeper"]["b"].item()]
+
+
+def load_group() -> Any:
+    return load(VECTORS / "jld2" / "alone.jld2", "group")

@@ -1,11 +1,15 @@
 """Dictionaries of a file's names as documents: a bare document where the names allow it, a Julia Dict where not."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
+from holdfast.formats.document.arrays import plain
 from holdfast.vocab.containers import is_name
 from holdfast.vocab.types import DICT
 from holdfast.wire.values import Document
+
+TYPE: Final[Document] = plain(DICT)
+"""The type of such a Dict, as a reader has it and not as a writer."""
 
 
 def table(names: Iterable[str]) -> tuple[Document, Any]:
@@ -24,4 +28,4 @@ def table(names: Iterable[str]) -> tuple[Document, Any]:
         document: Document = dict.fromkeys(keys)
         return document, document
     values: list[Any] = [None] * len(keys)
-    return {"tag": "struct", "type": DICT, "data": [keys, values], "python": "dict"}, values
+    return {"tag": "struct", "type": TYPE, "data": [keys, values], "python": "dict"}, values
