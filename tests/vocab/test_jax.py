@@ -355,7 +355,7 @@ real = importlib.util.find_spec
 importlib.util.find_spec = lambda name, *rest: None if name.partition(".")[0] == "jax" else real(name, *rest)
 from holdfast import load
 found = load(sys.argv[1])
-for value in [found["x"], found["half"], *found["many"], found["slabs"]]:
+for value in [found["x"], found["half"], *found["many"], found["slabs"], found["key"]]:
     print(type(value).__name__, value.dtype.name, value.tolist())
 print(type(found["state"]).__name__, len(found["state"]))
 assert not {"jax", "jaxlib", "optax"} & set(sys.modules)
@@ -367,6 +367,7 @@ def test_without_jax_arrays_are_numpys(tmp_path: Path, monkeypatch: pytest.Monke
     state = optax.scale_by_adam().init(jnp.ones(2))
     many = [jnp.full(2, i, jnp.float8_e5m2) for i in range(3)]
     values = {"x": jnp.arange(3.0), "half": jnp.ones((1, 2), jnp.bfloat16), "many": many, "state": state}
+    values["key"] = jax.random.key(7)
     monkeypatch.setattr("holdfast.vocab.numpy.MAX_BLOB", 1 << 10)
     monkeypatch.setattr("holdfast.vocab.numpy.SLAB", 1 << 9)
     save(tmp_path / "m.bson", values, slabs=jnp.ones((300, 1), jnp.int32))
@@ -375,6 +376,7 @@ def test_without_jax_arrays_are_numpys(tmp_path: Path, monkeypatch: pytest.Monke
         "ndarray bfloat16 [[1.0, 1.0]]",
         *(f"ndarray float8_e5m2 [{i}.0, {i}.0]" for i in range(3)),
         f"ndarray int32 {[[1]] * 300}",
+        "ndarray uint32 [0, 7]",
         "tuple 3",
     ]
 

@@ -41,7 +41,7 @@ def _flux() -> Vocabulary | None:
 
 def _jax() -> Vocabulary:
     if find_spec("jax") is None:
-        return Vocabulary([hosted.RULE])
+        return Vocabulary([hosted.RULE, hosted.KEY])
     from holdfast.vocab import jax
 
     return jax.vocabulary()
