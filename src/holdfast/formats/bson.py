@@ -15,7 +15,7 @@ from holdfast.collector import held
 from holdfast.errors import FormatError, UnsupportedError
 from holdfast.formats.file import ROOT, File, Path, in_file
 from holdfast.storage import local
-from holdfast.wire.checksum import Sealing
+from holdfast.wire.checksum import Sealing, checksums_ahead
 from holdfast.wire.plan import Plan, plan_document
 from holdfast.wire.read import read_document
 from holdfast.wire.values import Document
@@ -68,7 +68,11 @@ def open_file(path: Path, *, mmap: bool = True, patterns: bool = False) -> File:
 
     Raises FormatError (which byte) when it is not one whole BSON document.
     """
-    return file_of(fspath(path), local.open_bytes(path, mmap=mmap).data, patterns=patterns)
+    mapped = local.open_bytes(path, mmap=mmap)
+    file = file_of(fspath(path), mapped.data, patterns=patterns)
+    if mapped.cold:
+        file.digest = checksums_ahead
+    return file
 
 
 def file_of(name: str, data: Any, *, patterns: bool = False) -> File:

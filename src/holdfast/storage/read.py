@@ -30,12 +30,14 @@ class Mapped:
     """The bytes of a file, ready to read.
 
     ``data`` has ``find`` and the buffer protocol. It starts on a page boundary and can be written, which never
-    changes the file. It is closed when nothing refers to it any more. ``size`` is in bytes.
+    changes the file. It is closed when nothing refers to it any more. ``size`` is in bytes. ``cold``: it is mapped,
+    and much of it was not in the page cache when it was opened.
     """
 
     data: mmap.mmap | bytes
     size: int
     path: str
+    cold: bool = False
 
 
 def open_bytes(path: str | os.PathLike[str], *, mmap: bool = True) -> Mapped:
@@ -64,7 +66,9 @@ def open_bytes(path: str | os.PathLike[str], *, mmap: bool = True) -> Mapped:
         size = info.st_size
         if not size:
             return Mapped(b"", 0, path)
-        return Mapped(_map(file, size, path) if mmap else _read(file, size, path), size, path)
+        if not mmap:
+            return Mapped(_read(file, size, path), size, path)
+        return Mapped(_map(file, size, path), size, path, cold=size >= MUCH and _is_cold(file.fileno(), size))
 
 
 def _check(info: os.stat_result, path: str) -> None:
