@@ -97,6 +97,10 @@ class _Building:
             return True
         active = self.active.get(id(node))
         if active is None:
+            make = self.audited.rules[id(node)].plain
+            if make is not None and PLAIN.issuperset(map(type, node if type_ is list else node.values())):
+                level[key] = self.done[id(node)] = make(node)
+                return True
             self._start(node, key)
             return False
         if active.filling is not None:
