@@ -1,12 +1,15 @@
 """load(verify="lazy"): opening compares no array; each is compared when its name is first taken."""
 
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from holdfast import ChecksumError, load, save
 from holdfast.formats import bson
+from holdfast.storage import system
 
 WEIGHTS = {name: np.full(1000, value, "f4") for name, value in (("good", 1.0), ("bad", 2.0))}
 
@@ -73,3 +76,32 @@ def test_another_word(tmp_path: Path) -> None:
     save(tmp_path / "m.bson", x=1)
     with pytest.raises(ValueError, match='True, False or "lazy"'):
         load(tmp_path / "m.bson", verify="lasy")
+
+
+MIB = 1 << 20
+
+
+def cached(path: Path, places: list[int]) -> float:
+    """The share of the bytes at ``places`` of a file that are in the page cache."""
+    with open(path, "rb") as file:
+        return sum(system.is_cached(file.fileno(), place) for place in places) / len(places)
+
+
+@pytest.mark.parametrize("verify", [True, "lazy", False])
+@pytest.mark.parametrize("wanted", ["first", "last"])
+def test_one_name_costs_that_name_alone(tmp_path: Path, wanted: str, verify: Any) -> None:
+    """Of a file that is only on the disk, no more is read than the arrays that were asked for, and the frame."""
+    path, size = tmp_path / "m.bson", 32 * MIB
+    arrays = {name: np.full(size // 8, number, np.int64) for number, name in enumerate(("first", "middle", "last"))}
+    save(path, **arrays)
+    places = {
+        name: [(blob.offset or 0) + step for step in range(0, size - MIB, MIB // 4)]
+        for name, blob in zip(arrays, bson.open_file(path).blobs, strict=True)
+    }
+    with open(path, "rb") as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    if cached(path, places["middle"]) > 0.1:
+        pytest.skip("this file system keeps its files in memory")
+    assert (load(path, wanted, verify=verify) == arrays[wanted][0]).all()
+    assert cached(path, places[wanted]) == 1
+    assert all(cached(path, places[name]) < 0.1 for name in arrays if name != wanted)
