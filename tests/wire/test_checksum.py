@@ -33,7 +33,7 @@ def test_damage_in_a_file_that_is_not_in_memory(tmp_path: Path, monkeypatch: pyt
     path = tmp_path / "m.bson"
     arrays = {f"a{number}": np.full(PIECE // 4, number, np.float32) for number in range(5)}
     save(path, **arrays)
-    assert read.open_bytes(path).cold
+    assert read.open_bytes(path).cold is not None
     assert all(np.array_equal(value, arrays[name]) for name, value in load(path).items())
     data = bytearray(path.read_bytes())
     data[data.index(arrays["a3"].tobytes()) + PIECE // 2] ^= 1

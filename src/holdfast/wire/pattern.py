@@ -8,8 +8,8 @@ compared is every byte that the reader would look at, so both ways give the same
 from dataclasses import dataclass
 from typing import Any, Final
 
-from holdfast.wire.plan import I64, SUM_HEAD, alignment
-from holdfast.wire.values import ANY_BLOB, Alike, Blob, Bytes, Document
+from holdfast.wire.plan import I64, LARGE, SUM_HEAD, alignment
+from holdfast.wire.values import ANY_BLOB, Alike, Blob, Bytes, Document, Skipping
 
 MAX_HEAD: Final = 1024
 """Bytes before the checksum up to which a document is looked at; that of an array has about 200."""
@@ -35,8 +35,9 @@ class Pattern:
 class Patterns:
     """The patterns of one file, by their bytes up to the checksum."""
 
-    def __init__(self, data: Bytes, blobs: list[Blob]) -> None:
+    def __init__(self, data: Bytes, blobs: list[Blob], skipping: Skipping | None = None) -> None:
         self.data = data
+        self.skipping = skipping
         self.view = memoryview(data)
         self.blobs = blobs
         self.known: dict[bytes, Pattern] = {}
@@ -54,6 +55,8 @@ class Patterns:
         begin = seal + pattern.gap
         stop = begin + pattern.size
         end = stop + len(pattern.after)
+        if self.skipping is not None and pattern.size >= LARGE:
+            self.skipping(stop)
         if (
             data[seal + I64.size : begin] != pattern.between
             or data[stop:end] != pattern.after

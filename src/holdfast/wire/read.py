@@ -20,6 +20,7 @@ from holdfast.wire.plan import (
     HASH_AT,
     I64,
     INDICES,
+    LARGE,
     PAD_HEAD,
     TRAILER,
     U32,
@@ -37,6 +38,7 @@ from holdfast.wire.values import (
     Opaque,
     RawText,
     Reading,
+    Skipping,
 )
 
 I32: Final = Struct("<i")
@@ -64,10 +66,11 @@ def is_sealed(data: Bytes) -> bool:
     return True
 
 
-def read_document(data: Bytes, *, patterns: bool = False) -> Reading:
+def read_document(data: Bytes, *, patterns: bool = False, skipping: Skipping | None = None) -> Reading:
     """Read the one document that ``data`` holds; blobs are views of ``data``.
 
     patterns  whether documents of small arrays that are like an earlier one may stand as ``Alike``
+    skipping  is told where the reader goes on after a long binary, before it looks there
 
     Raises FormatError (which byte) for anything that is not one whole, well-formed document, LimitError beyond the
     limits of ``values``.
@@ -75,7 +78,7 @@ def read_document(data: Bytes, *, patterns: bool = False) -> Reading:
     >>> read_document(b"\\x10\\0\\0\\0\\x12a\\0\\1\\0\\0\\0\\0\\0\\0\\0\\0").document
     {'a': 1}
     """
-    reader = _Reader(data, is_sealed(data), patterns)
+    reader = _Reader(data, is_sealed(data), patterns, skipping)
     try:
         document = reader.read()
     except (StructError, IndexError):
@@ -104,7 +107,7 @@ before it. A plain tuple: there may be hundreds of thousands."""
 
 
 class _Reader:
-    def __init__(self, data: Bytes, sealed: bool, patterns: bool) -> None:
+    def __init__(self, data: Bytes, sealed: bool, patterns: bool, skipping: Skipping | None) -> None:
         self.data = data
         self.size = len(data)
         self.view = memoryview(data)
@@ -112,7 +115,8 @@ class _Reader:
         self.blobs: list[Blob] = []
         self.levels: list[_Level] = []
         self.names: dict[bytes, str] = {}
-        self.patterns = Patterns(data, self.blobs)
+        self.skipping = skipping
+        self.patterns = Patterns(data, self.blobs, skipping)
         self.known = self.patterns.known if sealed and patterns else None
         self.seal = 0
         """Where the last blob's checksum stands, if patterns are looked for and it stands right before the padding."""
@@ -250,6 +254,8 @@ class _Reader:
         blob = Blob(self.view[start : start + size], offset=start, subtype=subtype)
         if self.sealed and key == "data" and "xxh3" in into:
             self._unseal(into, blob, start)
+        if self.skipping is not None and size >= LARGE:
+            self.skipping(start + size)
         return blob, start + size
 
     def _unseal(self, document: Document, blob: Blob, start: int) -> None:
