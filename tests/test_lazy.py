@@ -1,6 +1,11 @@
 """load(verify="lazy"): opening compares no array; each is compared when its name is first taken."""
 
+import ctypes
+import mmap
+import os
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -73,3 +78,37 @@ def test_another_word(tmp_path: Path) -> None:
     save(tmp_path / "m.bson", x=1)
     with pytest.raises(ValueError, match='True, False or "lazy"'):
         load(tmp_path / "m.bson", verify="lasy")
+
+
+NAMES, SIZE = ["first", "second", "third", "last"], 24 << 20
+
+
+def cached(path: Path) -> np.ndarray:
+    """Which pages of a file are in the page cache (mincore, which reads none of them)."""
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, flags=mmap.MAP_PRIVATE) as mapped:
+        found = np.zeros(-(-len(mapped) // mmap.PAGESIZE), np.uint8)
+        address = ctypes.addressof(ctypes.c_char.from_buffer(mapped))
+        assert ctypes.CDLL(None).mincore(ctypes.c_void_p(address), ctypes.c_size_t(len(mapped)), found.ctypes) == 0
+        return found & 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux what is in its page cache")
+@pytest.mark.parametrize("verify", [True, "lazy", False])
+@pytest.mark.parametrize("wanted", ["first", "last"])
+def test_one_name_costs_that_name_alone(tmp_path: Path, wanted: str, verify: Any) -> None:
+    """Of a file that is only on the disk, no other array is read, but for the start of the next one: the system reads
+    ahead."""
+    path = tmp_path / "m.bson"
+    arrays = {name: np.full(SIZE // 8, number, np.int64) for number, name in enumerate(NAMES)}
+    save(path, **arrays)
+    starts = {name: (blob.offset or 0) for name, blob in zip(arrays, bson.open_file(path).blobs, strict=True)}
+    with open(path, "rb") as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    if cached(path).mean() > 0.01:
+        pytest.skip("this file system keeps its files in memory")
+    assert (load(path, wanted, verify=verify) == arrays[wanted][0]).all()
+    pages = cached(path)
+    shares = {name: pages[start // mmap.PAGESIZE :][: SIZE // mmap.PAGESIZE].mean() for name, start in starts.items()}
+    far = [name for name in NAMES if abs(NAMES.index(name) - NAMES.index(wanted)) > 1]
+    assert shares[wanted] == 1
+    assert max(shares[name] for name in far) < 0.01, shares

@@ -5,6 +5,7 @@ import re
 import pytest
 
 import holdfast
+from holdfast import Series
 from reference import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -12,14 +13,15 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 def test_the_code_runs_from_top_to_bottom(tmp_path, monkeypatch):
-    flux = pytest.importorskip("holdfast.flux")
+    pytest.importorskip("torch")
     monkeypatch.chdir(tmp_path)
-    names = {**{name: getattr(holdfast, name) for name in holdfast.__all__}, "data": flux.data}
-    assert len(BLOCKS) == 2
+    names = {name: getattr(holdfast, name) for name in holdfast.__all__}
+    assert len(BLOCKS) == 4
     for block in BLOCKS:
         exec(block, names)
     assert (tmp_path / "mymodel.bson").is_file()
     assert names["loss"] == 0.31
+    assert Series(tmp_path / "runs" / "digits", readonly=True).checkpoints[-1].step == 199
 
 
 @pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([\w./-]+)\)", README))))

@@ -73,8 +73,7 @@ def load(
     classes    the classes of yours that the file may build, ``[Net]`` or ``{"old.module.Net": Net}``; see ``register``
     functions  Python functions for Julia closures in the file, by the name that the file gives: ``{"#3#4": f}``
     mmap       map the file (tensors can be changed, the file never is); False reads it into memory, for files that
-    someone
-             may truncate
+               someone may truncate
     verify     compare every checksum of what is loaded; False makes opening instant; "lazy" does as well, and gives a
                mapping whose arrays are compared when their name is first taken: ``load(path, verify="lazy")["model"]``
 

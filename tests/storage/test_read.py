@@ -253,6 +253,16 @@ def test_cold_file_is_read_around_the_cache_and_a_warm_one_from_it(
     assert not any(reads.direct)
 
 
+def test_mapped_file_says_whether_it_is_cold(long_file: Path) -> None:
+    with open(long_file, "rb") as file:
+        if system.is_cached(file.fileno(), 1 << 19):
+            pytest.skip("this file system keeps its files in memory")
+    assert open_bytes(long_file).cold
+    assert not open_bytes(long_file, mmap=False).cold
+    assert long_file.read_bytes() == LONG
+    assert not open_bytes(long_file).cold
+
+
 @pytest.mark.parametrize("most", [1, 511, 512, 5000])
 def test_short_reads(long_file: Path, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
     os.truncate(long_file, 100_000)

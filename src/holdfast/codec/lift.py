@@ -60,10 +60,11 @@ class _Building:
             return top["value"]
         while True:
             frame = self.stack[-1]
+            level, blobs, makes, done = frame.level, frame.rule.blobs, self.makes, self.done
             for key, child in frame.children:
-                if type(child) is Alike and (make := self.makes.get(id(child.model))):
-                    frame.level[key] = self.done[id(child)] = make(child.blob)
-                elif not self._ready(frame.level, key, child, frame.rule.blobs):
+                if type(child) is Alike and (make := makes.get(id(child.model))):
+                    level[key] = done[id(child)] = make(child.blob)
+                elif not self._ready(level, key, child, blobs):
                     break
             else:
                 value = self._finish(frame)
@@ -96,6 +97,10 @@ class _Building:
             return True
         active = self.active.get(id(node))
         if active is None:
+            make = self.audited.rules[id(node)].plain
+            if make is not None and PLAIN.issuperset(map(type, node if type_ is list else node.values())):
+                level[key] = self.done[id(node)] = make(node)
+                return True
             self._start(node, key)
             return False
         if active.filling is not None:

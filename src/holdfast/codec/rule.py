@@ -80,6 +80,7 @@ class Rule:
     raw          names of children that ``lift`` wants as the document has them, not lifted
     blobs        whether ``lift`` takes binaries as Blobs, uncopied, instead of as ``bytes``
     needs        names without which a document that has this tag is a plain dictionary (Julia writes such, too)
+    plain        makes the value of a document whose children are values already, in one step and without fail
     places       document -> how the entries of its ``data`` are reached, for errors: ``[".weight", ".bias"]``
     """
 
@@ -96,6 +97,7 @@ class Rule:
     raw: frozenset[str] = frozenset()
     blobs: bool = False
     needs: frozenset[str] = frozenset()
+    plain: Callable[[Any], Any] | None = None
     places: Callable[[Any], Sequence[str]] | None = None
 
     fills: bool = field(init=False, default=False)

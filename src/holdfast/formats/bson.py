@@ -15,10 +15,10 @@ from holdfast.collector import held
 from holdfast.errors import FormatError, UnsupportedError
 from holdfast.formats.file import ROOT, File, Path, in_file
 from holdfast.storage import local
-from holdfast.wire.checksum import Sealing
+from holdfast.wire.checksum import Sealing, checksums_ahead
 from holdfast.wire.plan import Plan, plan_document
 from holdfast.wire.read import read_document
-from holdfast.wire.values import Document
+from holdfast.wire.values import Document, Skipping
 
 __all__ = ["ROOT", "File", "Path", "open_file", "plan", "publish", "write"]
 
@@ -68,13 +68,18 @@ def open_file(path: Path, *, mmap: bool = True, patterns: bool = False) -> File:
 
     Raises FormatError (which byte) when it is not one whole BSON document.
     """
-    return file_of(fspath(path), local.open_bytes(path, mmap=mmap).data, patterns=patterns)
+    mapped = local.open_bytes(path, mmap=mmap)
+    if mapped.cold is None:
+        return file_of(fspath(path), mapped.data, patterns=patterns)
+    file = file_of(fspath(path), mapped.data, patterns=patterns, skipping=mapped.cold.glance)
+    file.digest = checksums_ahead
+    return file
 
 
-def file_of(name: str, data: Any, *, patterns: bool = False) -> File:
-    """The file called ``name`` whose bytes are ``data``; see ``open_file``."""
+def file_of(name: str, data: Any, *, patterns: bool = False, skipping: Skipping | None = None) -> File:
+    """The file called ``name`` whose bytes are ``data``; see ``open_file`` and ``read_document``."""
     try:
-        reading = read_document(data, patterns=patterns)
+        reading = read_document(data, patterns=patterns, skipping=skipping)
     except FormatError as error:
         raise in_file(error, name) from None
     document, whole = reading.document, "tag" in reading.document and isinstance(reading.document["tag"], str)

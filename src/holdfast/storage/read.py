@@ -8,6 +8,7 @@ import errno
 import io
 import mmap
 import os
+import weakref
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,6 +22,8 @@ PIECE: Final = 8 << 20
 """Bytes that a thread reads at a time."""
 THREADS: Final = 4
 """Readers at most: enough to keep a disk busy, and to copy from the page cache as fast as the memory allows."""
+GLANCE: Final = 2 * GRAIN
+"""Bytes between two long arrays that are looked at in one go: what stands there is padding up to a page, mostly."""
 LOOKS: Final = 16
 """Places at which a file is looked for in the page cache."""
 
@@ -30,12 +33,30 @@ class Mapped:
     """The bytes of a file, ready to read.
 
     ``data`` has ``find`` and the buffer protocol. It starts on a page boundary and can be written, which never
-    changes the file. It is closed when nothing refers to it any more. ``size`` is in bytes.
+    changes the file. It is closed when nothing refers to it any more. ``size`` is in bytes. ``cold`` is there when
+    the file is mapped, and much of it was not in the page cache when it was opened.
     """
 
     data: mmap.mmap | bytes
     size: int
     path: str
+    cold: "Cold | None" = None
+
+
+class Cold:
+    """A mapped file that is on the disk and not in memory: kept open, so that a place can be read without its surroundings.
+
+    Touching the map where nothing is cached makes the system read up to some mebibytes around: right for who reads on,
+    a waste for who skips from array to array.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd = system.duplicate(fd)
+        weakref.finalize(self, system.close, self._fd)
+
+    def glance(self, offset: int) -> None:
+        """Bring the next few bytes from ``offset`` on into memory, and no more than their pages."""
+        system.read_at(self._fd, memoryview(bytearray(GLANCE)), offset)
 
 
 def open_bytes(path: str | os.PathLike[str], *, mmap: bool = True) -> Mapped:
@@ -64,7 +85,10 @@ def open_bytes(path: str | os.PathLike[str], *, mmap: bool = True) -> Mapped:
         size = info.st_size
         if not size:
             return Mapped(b"", 0, path)
-        return Mapped(_map(file, size, path) if mmap else _read(file, size, path), size, path)
+        if not mmap:
+            return Mapped(_read(file, size, path), size, path)
+        cold = Cold(file.fileno()) if size >= MUCH and _is_cold(file.fileno(), size) else None
+        return Mapped(_map(file, size, path), size, path, cold)
 
 
 def _check(info: os.stat_result, path: str) -> None:

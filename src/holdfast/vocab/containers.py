@@ -234,10 +234,10 @@ def lift_frozenset(level: Fields) -> frozenset[Any]:
 
 
 RULES: Final = [
-    Rule("tag", "list", (list,), vectors.lower_list, lift_list),
+    Rule("tag", "list", (list,), vectors.lower_list, lift_list, plain=list),
     *vectors.RULES,
     Rule("tag", "tuple", (tuple,), lambda value: Fields(tag="tuple", data=Items(value)), lift_tuple),
-    Rule("tag", "dict", (dict,), lower_dict, lift_plain_dict),
+    Rule("tag", "dict", (dict,), lower_dict, lift_plain_dict, plain=dict),
     Rule("python", "dict", lift=lift_dict, raw=TYPE),
     Rule("python", "collections.defaultdict", (defaultdict,), lower_defaultdict, lift_defaultdict, raw=TYPE),
     Rule(

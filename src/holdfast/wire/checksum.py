@@ -5,6 +5,7 @@ long one to one thread. The frame's own checksum covers all other bytes before i
 one flipped bit anywhere is seen. BSON has signed integers only: a checksum is stored as an int64.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from os import cpu_count
 from struct import pack, unpack
@@ -15,8 +16,13 @@ from xxhash import xxh3_64, xxh3_64_intdigest
 from holdfast.wire.plan import HASH_AT, I64, TRAILER, Plan
 from holdfast.wire.values import Blob
 
-THREADS: Final = max(4, min(8, cpu_count() or 1))
-"""More than a small machine has processors: of a mapped file that is still on the disk, each reads its own blob in."""
+THREADS: Final = max(2, min(8, cpu_count() or 1))
+AHEAD: Final = max(4, THREADS)
+"""Threads that read a mapped file in from the disk: more than a small machine has processors, for they wait."""
+PIECE: Final = 1 << 20
+"""Bytes that one of them reads in at a time, so close to what the others read that it is one stream to the system."""
+LEAD: Final = 4 * AHEAD
+"""Pieces that are read in, at most, before their turn."""
 WORTH_A_THREAD: Final = 1 << 20
 """Bytes below which handing a blob to a thread costs more than hashing it."""
 
@@ -50,6 +56,38 @@ def checksums(blobs: Sequence[Blob]) -> list[int]:
         threaded = {index: pool.submit(checksum, blobs[index].data) for index in large}
         short = {index: checksum(blob.data) for index, blob in enumerate(blobs) if index not in threaded}
     return [short[index] if index in short else threaded[index].result() for index in range(len(blobs))]
+
+
+def checksums_ahead(blobs: Sequence[Blob]) -> list[int]:
+    """As ``checksums``, of a mapped file that is not in memory yet: threads read ahead, in the order of the file.
+
+    Were each blob left to a thread, the system would see several readers far from each other, read little at a time
+    for each, and keep the file in small parts, so that mapping it took longer ever after.
+    """
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+    states = [xxh3_64() for _ in blobs]
+    waiting: deque[tuple[int, memoryview, Future[int]]] = deque()
+
+    def take() -> None:
+        index, piece, read = waiting.popleft()
+        read.result()
+        states[index].update(piece)
+
+    with ThreadPoolExecutor(AHEAD) as pool:
+        for index in sorted(range(len(blobs)), key=lambda index: blobs[index].offset or 0):
+            data = blobs[index].data
+            if data.nbytes < WORTH_A_THREAD:
+                states[index].update(data)
+                continue
+            for start in range(0, data.nbytes, PIECE):
+                piece = data[start : start + PIECE]
+                waiting.append((index, piece, pool.submit(xxh3_64_intdigest, piece)))
+                if len(waiting) > LEAD:
+                    take()
+        while waiting:
+            take()
+    return _all_signed([state.intdigest() for state in states])
 
 
 def seal(plan: Plan) -> None:

@@ -8,8 +8,8 @@ compared is every byte that the reader would look at, so both ways give the same
 from dataclasses import dataclass
 from typing import Any, Final
 
-from holdfast.wire.plan import I64, SUM_HEAD, alignment
-from holdfast.wire.values import ANY_BLOB, Alike, Blob, Bytes, Document
+from holdfast.wire.plan import I64, LARGE, SUM_HEAD, alignment
+from holdfast.wire.values import ANY_BLOB, Alike, Blob, Bytes, Document, Skipping
 
 MAX_HEAD: Final = 1024
 """Bytes before the checksum up to which a document is looked at; that of an array has about 200."""
@@ -19,6 +19,7 @@ MAX_HEAD: Final = 1024
 class Pattern:
     """A document with one sealed blob: the bytes around checksum and data, and what was read from them."""
 
+    head: bytes
     gap: int
     """Bytes from the start of the checksum to the data."""
     between: bytes
@@ -34,23 +35,28 @@ class Pattern:
 class Patterns:
     """The patterns of one file, by their bytes up to the checksum."""
 
-    def __init__(self, data: Bytes, blobs: list[Blob]) -> None:
+    def __init__(self, data: Bytes, blobs: list[Blob], skipping: Skipping | None = None) -> None:
         self.data = data
+        self.skipping = skipping
         self.view = memoryview(data)
         self.blobs = blobs
         self.known: dict[bytes, Pattern] = {}
+        self.last: Pattern | None = None
 
     def match(self, start: int, left: int, room: int) -> tuple[Alike, int, int] | None:
         """The document at ``start`` if it is like one that was read before, the position past it, and what is left of
         the file's ``left`` values. One that would be deeper than ``room`` levels is left to the full reading."""
-        data = self.data
-        seal = data.find(SUM_HEAD, start, start + MAX_HEAD) + len(SUM_HEAD)
-        pattern = self.known.get(data[start:seal])
+        data, pattern = self.data, self.last  # what is alike stands together
+        if pattern is None or data[start : start + len(pattern.head)] != pattern.head:
+            pattern = self.last = self.known.get(self._head(start))
         if pattern is None or pattern.values >= left or pattern.depth > room:
             return None
+        seal = start + len(pattern.head)
         begin = seal + pattern.gap
         stop = begin + pattern.size
         end = stop + len(pattern.after)
+        if self.skipping is not None and pattern.size >= LARGE:
+            self.skipping(stop)
         if (
             data[seal + I64.size : begin] != pattern.between
             or data[stop:end] != pattern.after
@@ -61,6 +67,10 @@ class Patterns:
         self.blobs.append(blob)
         return Alike(pattern.model, blob), end, left - pattern.values
 
+    def _head(self, start: int) -> bytes:
+        """The bytes of the document at ``start`` up to its checksum."""
+        return self.data[start : self.data.find(SUM_HEAD, start, start + MAX_HEAD) + len(SUM_HEAD)]
+
     def learn(self, document: Document, start: int, end: int, blob: Blob, seal: int) -> None:
         """Remember the document from ``start`` to ``end``, which holds ``blob``, whose checksum is at ``seal``, and no
         other sealed one."""
@@ -70,8 +80,9 @@ class Patterns:
             return
         model = Alike(document, ANY_BLOB).document()
         between, after = self.data[seal + I64.size : begin], self.data[stop:end]
-        self.known[self.data[start:seal]] = Pattern(
-            begin - seal, between, blob.nbytes, alignment(blob.nbytes), after, model, _values(model), _depth(model)
+        head, multiple = self.data[start:seal], alignment(blob.nbytes)
+        self.known[head] = Pattern(
+            head, begin - seal, between, blob.nbytes, multiple, after, model, _values(model), _depth(model)
         )
 
 

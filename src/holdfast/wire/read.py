@@ -7,7 +7,6 @@ wrote may have its keys in any order.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from struct import Struct
 from struct import error as StructError
 from typing import Any, Final
@@ -21,6 +20,7 @@ from holdfast.wire.plan import (
     HASH_AT,
     I64,
     INDICES,
+    LARGE,
     PAD_HEAD,
     TRAILER,
     U32,
@@ -38,6 +38,7 @@ from holdfast.wire.values import (
     Opaque,
     RawText,
     Reading,
+    Skipping,
 )
 
 I32: Final = Struct("<i")
@@ -65,10 +66,11 @@ def is_sealed(data: Bytes) -> bool:
     return True
 
 
-def read_document(data: Bytes, *, patterns: bool = False) -> Reading:
+def read_document(data: Bytes, *, patterns: bool = False, skipping: Skipping | None = None) -> Reading:
     """Read the one document that ``data`` holds; blobs are views of ``data``.
 
     patterns  whether documents of small arrays that are like an earlier one may stand as ``Alike``
+    skipping  is told where the reader goes on after a long binary, before it looks there
 
     Raises FormatError (which byte) for anything that is not one whole, well-formed document, LimitError beyond the
     limits of ``values``.
@@ -76,7 +78,7 @@ def read_document(data: Bytes, *, patterns: bool = False) -> Reading:
     >>> read_document(b"\\x10\\0\\0\\0\\x12a\\0\\1\\0\\0\\0\\0\\0\\0\\0\\0").document
     {'a': 1}
     """
-    reader = _Reader(data, is_sealed(data), patterns)
+    reader = _Reader(data, is_sealed(data), patterns, skipping)
     try:
         document = reader.read()
     except (StructError, IndexError):
@@ -99,26 +101,22 @@ def trailer_checksum(data: Bytes) -> int:
     return value
 
 
-@dataclass(slots=True)
-class _Level:
-    """A document or array that is being read, and the position of its first byte."""
-
-    into: Any
-    start: int
-    array: bool
-    blobs: int
-    """Sealed blobs before it."""
+_Level = tuple[Any, int, bool, int]
+"""A document or array that is being read, the position of its first byte, whether it is an array, and the sealed blobs
+before it. A plain tuple: there may be hundreds of thousands."""
 
 
 class _Reader:
-    def __init__(self, data: Bytes, sealed: bool, patterns: bool) -> None:
+    def __init__(self, data: Bytes, sealed: bool, patterns: bool, skipping: Skipping | None) -> None:
         self.data = data
+        self.size = len(data)
         self.view = memoryview(data)
         self.sealed = sealed
         self.blobs: list[Blob] = []
         self.levels: list[_Level] = []
         self.names: dict[bytes, str] = {}
-        self.patterns = Patterns(data, self.blobs)
+        self.skipping = skipping
+        self.patterns = Patterns(data, self.blobs, skipping)
         self.known = self.patterns.known if sealed and patterns else None
         self.seal = 0
         """Where the last blob's checksum stands, if patterns are looked for and it stands right before the padding."""
@@ -130,18 +128,17 @@ class _Reader:
         position = self._open(0, root, array=False)
         left = MAX_VALUES
         while self.levels:
-            level = self.levels[-1]
-            elements = self._elements if level.array else self._entries
-            position, left = elements(level, position, left)
+            into, _, array, _ = self.levels[-1]
+            position, left = (self._elements if array else self._entries)(into, position, left)
         if position != len(self.data):
             raise FormatError(f"{len(self.data) - position:,} bytes follow the end of the document", position)
         return root
 
     # The two loops below are the hot path: they stay in one frame until a container opens or closes.
 
-    def _entries(self, level: _Level, position: int, left: int) -> tuple[int, int]:
+    def _entries(self, into: Document, position: int, left: int) -> tuple[int, int]:
         """Read entries of a document until it closes or another opens."""
-        data, find, names, into = self.data, self.data.find, self.names, level.into
+        data, find, names = self.data, self.data.find, self.names
         patterns, known, room = self.patterns, self.known, MAX_DEPTH - len(self.levels)
         while kind := data[position]:
             left -= 1
@@ -154,11 +151,13 @@ class _Reader:
                 key = self._name(raw, position + 1)
             if key in into:
                 raise FormatError(f"the name {key[:80]!r} stands twice in one document", position + 1)
-            read = READERS.get(kind)
-            if read is not None:
+            if kind == INT64:
+                into[key] = I64.unpack_from(data, end + 1)[0]
+                position = end + 1 + I64.size
+            elif read := READERS.get(kind):
                 into[key], position = read(data, end + 1)
             elif kind == BINARY:
-                into[key], position = self._blob(level, key, end + 1)
+                into[key], position = self._blob(into, key, end + 1)
             elif known and kind == DOCUMENT and (found := patterns.match(end + 1, left, room)):
                 into[key], position, left = found
             else:
@@ -166,10 +165,10 @@ class _Reader:
                 return self._open(end + 1, child, array=kind == ARRAY), left
         return self._close(position + 1), left
 
-    def _elements(self, level: _Level, position: int, left: int) -> tuple[int, int]:
+    def _elements(self, into: list[Any], position: int, left: int) -> tuple[int, int]:
         """Read elements of an array until it closes or a container opens. BSON.jl goes by their order, not their
         names."""
-        data, into, sealed, count = self.data, level.into, self.sealed, len(level.into)
+        data, sealed, count = self.data, self.sealed, len(into)
         patterns, known, room = self.patterns, self.known, MAX_DEPTH - len(self.levels)
         while kind := data[position]:
             left -= 1
@@ -188,7 +187,7 @@ class _Reader:
                 value, position = read(data, start)
                 into.append(value)
             elif kind == BINARY:
-                value, position = self._blob(level, "", start)
+                value, position = self._blob(into, "", start)
                 into.append(value)
             elif known and kind == DOCUMENT and (found := patterns.match(start, left, room)):
                 value, position, left = found
@@ -229,32 +228,34 @@ class _Reader:
     def _open(self, position: int, into: Any, *, array: bool) -> int:
         if len(self.levels) >= MAX_DEPTH:
             raise LimitError(f"documents nest deeper than {MAX_DEPTH}", position)
-        length, left = U32.unpack_from(self.data, position)[0], len(self.data) - position
+        length, left = U32.unpack_from(self.data, position)[0], self.size - position
         # Beyond 2 GiB a length is written modulo 2**32 and can only be checked at the end.
         if left < 1 << 31 and not 5 <= length <= left:
             raise FormatError(f"a document of {length:,} bytes in the {left:,} that are left", position)
-        self.levels.append(_Level(into, position, array, len(self.blobs)))
+        self.levels.append((into, position, array, len(self.blobs)))
         return position + 4
 
     def _close(self, position: int) -> int:
-        level = self.levels.pop()
-        length, true = U32.unpack_from(self.data, level.start)[0], position - level.start
+        into, start, array, blobs = self.levels.pop()
+        length, true = U32.unpack_from(self.data, start)[0], position - start
         if true & 0xFFFFFFFF != length:
-            raise FormatError(f"a document says that it has {length:,} bytes and has {true:,}", level.start)
-        if not self.sealed and not level.array and "xxh3" in level.into and "pad" in level.into:
+            raise FormatError(f"a document says that it has {length:,} bytes and has {true:,}", start)
+        if not self.sealed and not array and "xxh3" in into and "pad" in into:
             raise FormatError("an array has Holdfast's checksum, but the end of the file is not Holdfast's", position)
-        if self.seal and len(self.blobs) == level.blobs + 1 and "tag" in level.into:
-            self.patterns.learn(level.into, level.start, position, self.blobs[-1], self.seal)
+        if self.seal and len(self.blobs) == blobs + 1 and "tag" in into:
+            self.patterns.learn(into, start, position, self.blobs[-1], self.seal)
         return position
 
-    def _blob(self, level: _Level, key: str, position: int) -> tuple[Blob, int]:
+    def _blob(self, into: Any, key: str, position: int) -> tuple[Blob, int]:
         size = I32.unpack_from(self.data, position)[0]
         subtype, start = self.data[position + 4], position + 5
         if not 0 <= size <= len(self.data) - start:
             raise FormatError(f"a binary of {size:,} bytes in the {len(self.data) - start:,} that are left", position)
         blob = Blob(self.view[start : start + size], offset=start, subtype=subtype)
-        if self.sealed and key == "data" and "xxh3" in level.into:
-            self._unseal(level.into, blob, start)
+        if self.sealed and key == "data" and "xxh3" in into:
+            self._unseal(into, blob, start)
+        if self.skipping is not None and size >= LARGE:
+            self.skipping(start + size)
         return blob, start + size
 
     def _unseal(self, document: Document, blob: Blob, start: int) -> None:

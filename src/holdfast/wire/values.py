@@ -82,6 +82,9 @@ Document: TypeAlias = dict[str, Value]
 Bytes: TypeAlias = bytes | mmap
 """What is read: has ``find``, gives ints by index and bytes by slice."""
 
+Skipping: TypeAlias = Callable[[int], object]
+"""Is told the position at which the reader goes on after a long binary."""
+
 
 @dataclass(slots=True, eq=False)
 class Alike:

@@ -21,6 +21,7 @@ from holdfast.julia.types import type_name
 from holdfast.julia.values import Struct
 from holdfast.vocab.flux.eras import Span, load_of, span
 from holdfast.vocab.julia import tags
+from holdfast.vocab.torch.staging import to_device
 from holdfast.vocab.torch.tensors import AXES
 from holdfast.vocab.vectors import lower_list
 
@@ -73,7 +74,7 @@ def _fresh(value: Any, options: Options, reverse: bool, parameter: bool) -> Tens
     if isinstance(value, Tensor):
         tensor = value
     else:
-        tensor = on_memory(numbers(value)).to(options.device)
+        tensor = to_device(on_memory(numbers(value)), options.device)
         tensor = reversed_axes(tensor) if reverse else tensor
     return _finished(tensor, reverse, parameter)
 

@@ -24,6 +24,7 @@ from holdfast.vocab.named import class_name
 from holdfast.vocab.numpy import NdArray
 from holdfast.vocab.torch.documents import section
 from holdfast.vocab.torch.layouts import MAX_ELEMENTS, array_from, lengths, span
+from holdfast.vocab.torch.staging import to_device
 from holdfast.wire.values import Blob
 
 DTYPES: Final[dict[str, torch.dtype]] = {
@@ -244,7 +245,7 @@ def on_array(level: Fields, options: Options) -> Tensor:
         if dtype is None or tensor.dtype is not CARRIERS[dtype.itemsize]:
             raise FormatError(f"a tensor of dtype {name!r:.40} is carried by {tensor.dtype}")
         tensor = on_storage(tensor.untyped_storage(), dtype, 0, tuple(tensor.shape), tensor.stride(), tensor.device)
-    return tensor if options.device == "cpu" else tensor.to(options.device)
+    return tensor if options.device == "cpu" else to_device(tensor, options.device)
 
 
 def dtype_named(name: Any) -> torch.dtype:
