@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from holdfast import load, params, restore, save, tree_from
+from holdfast import UnsupportedError, load, params, restore, save, tree_from
 from holdfast.flux import BatchNorm, Chain, Conv, Dense, LayerNorm, flatten, optimisers, relu
 from holdfast.vocab.flux.today import for_flux
 from julia_runner import julia_or_skip, run_julia
@@ -46,6 +46,9 @@ RULES: dict[str, Any] = {
     ),
 }
 """A rule in Julia -> the same in Python."""
+
+LACKING = {("0.14.25", "AdamW(0.01, (0.9, 0.999), 0.1)")}
+"""Rules that a Flux does not have: there, AdamW makes an OptimiserChain."""
 
 
 def fresh() -> Chain:
@@ -82,15 +85,22 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
             begun += [text, place / f"{number}-julia.bson", "1", "2"]
             further += [place / f"{number}-julia.bson", place / f"{number}-julia-on.bson", "3", "5"]
             model, opt = fresh(), type(rule)(*rule.fields())
+            if (version, text) in LACKING:
+                continue
             opt.bind(params(model))
             train(model, opt, 1, 2)
-            save(place / f"{number}-python.bson", model=for_flux(model, version), opt=tree_from(opt, model))
+            save(place / f"{number}-python.bson", model=for_flux(model, version), opt=tree_from(opt, model, version))
             further += [place / f"{number}-python.bson", place / f"{number}-python-on.bson", "3", "5"]
         done = run_julia("update_tree.jl", *begun, *further, flux=version)
-        assert done.returncode == 0, done.stderr[:2000]
+        (place / "errors").write_text(done.stderr if done.returncode else "")
         return place
 
-    return folder
+    def without_errors(version: str) -> Path:
+        place = folder(version)  # one start of Julia, even when it failed
+        assert "ERROR" not in (place / "errors").read_text(), (place / "errors").read_text()[-9000:]
+        return place
+
+    return without_errors
 
 
 CASES = pytest.mark.parametrize("number", range(len(RULES)), ids=list(RULES))
@@ -102,7 +112,8 @@ def test_julia_s_training_goes_on_here(version: str, number: int, trained: Calla
     julia_or_skip(flux=version)
     folder = trained(version)
     model, opt = load(folder / f"{number}-julia.bson", "model", "opt")
-    assert type(opt) is type(list(RULES.values())[number])
+    lacking = (version, list(RULES)[number]) in LACKING
+    assert type(opt) is (optimisers.OptimiserChain if lacking else type(list(RULES.values())[number]))
     train(model, opt, 3, 5)
     assert close(weights(model), weights(load(folder / f"{number}-julia-on.bson", "model")))
 
@@ -112,7 +123,9 @@ def test_julia_s_training_goes_on_here(version: str, number: int, trained: Calla
 def test_restored_into_a_live_run(version: str, number: int, trained: Callable[[str], Path]) -> None:
     julia_or_skip(flux=version)
     folder = trained(version)
-    rule = list(RULES.values())[number]
+    text, rule = list(RULES.items())[number]
+    if (version, text) in LACKING:
+        rule = optimisers.OptimiserChain(optimisers.Adam(), optimisers.WeightDecay())
     model = for_flux(fresh(), version)
     opt = type(rule)(*rule.fields())
     opt.bind(params(model))
@@ -127,6 +140,11 @@ def test_restored_into_a_live_run(version: str, number: int, trained: Callable[[
 def test_our_training_goes_on_there(version: str, number: int, trained: Callable[[str], Path]) -> None:
     julia_or_skip(flux=version)
     folder = trained(version)
+    if (version, list(RULES)[number]) in LACKING:
+        opt = list(RULES.values())[number]
+        with pytest.raises(UnsupportedError, match="no rule of its own before Flux"):
+            tree_from(type(opt)(*opt.fields()), fresh(), version)
+        return
     model, opt = load(folder / f"{number}-python.bson", "model", "opt")
     before = weights(model)
     train(model, opt, 3, 5)

@@ -105,9 +105,9 @@ end
 if VERSION < v"1.6" # since then it broadcasts
     Base.muladd(A::AbstractMatrix, B::AbstractVecOrMat, z::Union{Number,AbstractArray}) = A * B .+ z
 end
-if !isdefined(Base, :ismutable) # 1.7
-    export ismutable
-    ismutable(x) = !isimmutable(x)
+if !isdefined(Base, :ismutabletype) # 1.7
+    export ismutabletype
+    ismutabletype(T) = (T = Base.unwrap_unionall(T); T isa DataType && T.mutable)
 end
 end
 

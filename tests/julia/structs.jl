@@ -8,7 +8,7 @@ include(joinpath(@__DIR__, "describe.jl"))
 
 function report(package, name, T)
     T isa Type && isstructtype(Base.unwrap_unionall(T)) && !isabstracttype(T) || return
-    Base.unwrap_unionall(T).name.name == name || return # another name for it
+    Base.unwrap_unionall(T).name.name == name && !startswith(string(name), '#') || return # another name for it, a closure
     io = IOBuffer()
     print(io, "{\"name\":")
     string_json(io, "$package.$name")

@@ -164,7 +164,9 @@ def former_functions(layout: Layout, layer: Any, wanted: Version) -> dict[str, K
     """The functions of a layer, among its fields or its members, that had another name then."""
     found: dict[str, Kept] = {}
     for name, kind in layout.kinds.items():
-        value = layout.value(layer, name) if kind in {"function", "members"} else None
+        if kind not in {"function", "members"}:
+            continue
+        value: Any = layout.value(layer, name)
         held = list(value) if kind == "members" else [value]
         structs = [former_struct(function, wanted) for function in held]
         pairs = [(struct, function) for struct, function in zip(structs, held, strict=True) if struct is not None]
