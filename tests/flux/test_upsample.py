@@ -22,6 +22,8 @@ def test_nearest_repeats() -> None:
     assert Upsample(size=(6, 4))(x).tolist() == expected
     assert Upsample(scale=(3,))(x).shape == (1, 1, 2, 6)
     assert Upsample(scale=2)(x).shape == (1, 1, 4, 4)
+    assert repr(Upsample(2)) == repr(Upsample(scale=2))
+    assert repr(Upsample((2, 3), "bilinear")) == "Upsample('bilinear', scale=(2, 3))"
 
 
 def test_bilinear_keeps_the_corners() -> None:
@@ -55,6 +57,9 @@ def test_pixel_shuffle() -> None:
     ("make", "words"),
     [
         (lambda: Upsample("cubic", scale=2), "the modes are"),
+        (lambda: Upsample(2, "cubic"), "the modes are"),
+        (lambda: Upsample(2, scale=3), "two scales, 2 and 3"),
+        (lambda: Upsample(2, size=(4, 4)), "one of the two"),
         (lambda: Upsample(), "one of the two"),
         (lambda: Upsample(scale=2, size=(3, 3)), "one of the two"),
         (lambda: Upsample(size=(5, 5))(torch.zeros(1, 1, 2, 2)), "whole multiples"),

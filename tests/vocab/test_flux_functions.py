@@ -15,6 +15,7 @@ from holdfast.julia.values import AnonymousType, DataType, Ref, Struct
 from holdfast.vocab.flux.code import JuliaCode, JuliaLayer
 from holdfast.vocab.flux.functions import BY_NAME, JuliaFunction, callable_of, function_name, struct_of
 from holdfast.vocab.flux.julia_functions import JULIA_ONLY
+from holdfast.vocab.flux.today import for_flux
 from reference import CORPUS, JULIA, needs_corpus, needs_julia_files
 
 OPTIONS = Options()
@@ -207,3 +208,18 @@ def test_closures_in_public_models(name: str, key: str, source: str) -> None:
     model = load(CORPUS / "files" / name, key)
     with pytest.raises(UnsupportedError, match=source):
         model(torch.zeros(1, model[0].weight.shape[1]))
+
+
+@pytest.mark.parametrize(
+    ("version", "name"), [("", "#gelu_tanh"), ("0.16", "#gelu_tanh"), ("0.16.3", "#gelu"), ("0.12.1", "#gelu")]
+)
+def test_gelu_has_the_name_of_its_time(version: str, name: str, tmp_path: Path) -> None:
+    """NNlib 0.9.28 has no type ``#gelu`` any more, and the versions before it have no ``#gelu_tanh``."""
+    model = Chain(Dense(4, 3, flux.gelu), flux.gelu, softmax)
+    save(tmp_path / "m.bson", model=for_flux(model, version))
+    written = (tmp_path / "m.bson").read_bytes()
+    assert [each for each in ("#gelu", "#gelu_tanh") if f"{each}\0".encode() in written] == [name]
+    again = load(tmp_path / "m.bson", "model")
+    assert again[0].activation is again[1] is flux.gelu is flux.gelu_tanh
+    save(tmp_path / "again.bson", model=again)
+    assert difference(*(bson.open_file(tmp_path / f"{each}.bson").document for each in ("m", "again"))) == ""

@@ -18,6 +18,7 @@ from holdfast.julia.values import DataType, NamedTuple, Struct, Symbol
 from holdfast.vocab.flux.eras import TODAY, Choice, Era, Span, span, version
 from holdfast.vocab.flux.fields import KINDS
 from holdfast.vocab.flux.layouts import LAYOUTS, Layout, Row
+from holdfast.vocab.flux.named_fields import by_position
 from holdfast.vocab.flux.today import as_today, for_flux
 from holdfast.wire.checksum import seal
 from holdfast.wire.plan import plan_document
@@ -453,3 +454,14 @@ def test_a_model_on_a_gpu_says_what_to_do_and_the_rest_of_its_file_loads(name: s
         load(tmp_path / "m.bson")
     assert load(tmp_path / "m.bson", "loss", "epoch") == (0.25, 3)
     assert inspect(tmp_path / "m.bson").find("model.weight").type == name
+
+
+@pytest.mark.parametrize(
+    ("layer", "names", "parameters"),
+    [("GRUv3Cell", "Wi Wh b Wh_h̃", 4), ("RNNCell", "σ Wi Wh b h", 3), ("GRUCell", "Wi Wh b h", 2)],
+)
+def test_fields_by_the_names_that_julia_gives_them(layer: str, names: str, parameters: int) -> None:
+    """JLD2's files name the fields; these are the names in Flux's source (0.16, and 0.8 where a cell has ``h``)."""
+    layout = next(each for each in LAYOUTS if each.name == f"Flux.{layer}")
+    fields, data = names.split(), list(range(len(names.split())))
+    assert by_position(layout, fields, data, [DataType(["Core", "Any"])] * parameters) == data

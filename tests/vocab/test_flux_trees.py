@@ -15,6 +15,7 @@ from holdfast.formats import bson
 from holdfast.julia.values import DataType, NamedTuple, Struct
 from holdfast.vocab import vocabulary
 from holdfast.vocab.flux.kept_trees import lift_kept
+from holdfast.vocab.flux.optimisers import lower_struct
 from holdfast.vocab.flux.trees import optimiser_from, tree_from
 
 
@@ -286,3 +287,25 @@ def test_a_damaged_tree(key: str, value: Any, message: str) -> None:
     level = {"optimiser": opt, "weights": [torch.zeros(1)] * 2, "data": leaves, key: value}
     with pytest.raises(FormatError, match=message):
         lift_kept(Fields(level))
+
+
+def test_a_tree_for_an_older_flux() -> None:
+    """Optimisers.jl 0.3, which came with Flux 0.14, has its rules without parameters."""
+    chain = optimisers.OptimiserChain(optimisers.WeightDecay(0.1), optimisers.Rprop(0.1), optimisers.Adam())
+    net = Chain(Dense(3, 2))
+    chain.bind(params(net))
+    rule = tree_from(chain, net, "0.14").layers[0].weight[0]
+    assert [repr(lower_struct(member)["type"]) for member in rule] == ["WeightDecay", "Rprop{Float64}", "Adam"]
+    rule = tree_from(chain, net).layers[0].weight[0]
+    assert repr(lower_struct(rule.fields()[0])["type"]) == "WeightDecay{Float64}"
+    adam = optimisers.AdamW()
+    adam.bind(params(net))
+    with pytest.raises(UnsupportedError, match=r"use OptimiserChain\(Adam, WeightDecay\)"):
+        tree_from(adam, net, "0.14")
+
+
+def test_a_cell_s_bias_has_the_name_of_its_time() -> None:
+    for version, name in (("0.14", "b"), ("", "bias")):
+        cell, opt = flux.LSTMCell(3, 2), optimisers.Adam()
+        opt.bind(params(cell))
+        assert name in tree_from(opt, cell, version).names

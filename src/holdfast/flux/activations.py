@@ -165,17 +165,12 @@ def selu(x: Tensor) -> Tensor:
     return F.selu(x)
 
 
-def gelu(x: Tensor) -> Tensor:
-    """``x / 2 * (1 + tanh(√(2/π) * (x + 0.044715x³)))``: in every version of NNlib the tanh form, unlike torch's own.
+def gelu_tanh(x: Tensor) -> Tensor:
+    """``x / 2 * (1 + tanh(√(2/π) * (x + 0.044715x³)))``: in every version of NNlib what ``gelu`` is, unlike torch's own.
 
     >>> gelu(torch.tensor([-1.0, 1.0]))
     tensor([-0.1588,  0.8412])
     """
-    return F.gelu(x, approximate="tanh")
-
-
-def gelu_tanh(x: Tensor) -> Tensor:
-    """``gelu`` under the name that it has since NNlib 0.9.28."""
     return F.gelu(x, approximate="tanh")
 
 
@@ -253,11 +248,11 @@ def logsoftmax(x: Tensor, dim: int = -1) -> Tensor:
     return torch.log_softmax(x, dim)
 
 
-sigmoid, hardsigmoid, logsigmoid, thresholdrelu = σ, hardσ, logσ, trelu
+sigmoid, hardsigmoid, logsigmoid, thresholdrelu, gelu = σ, hardσ, logσ, trelu, gelu_tanh
 
 _FUNCTIONS: tuple[Activation, ...] = (
-    σ, sigmoid_fast, tanh, tanh_fast, relu, leakyrelu, relu6, rrelu, elu, celu, selu, gelu, gelu_tanh, gelu_sigmoid,
-    gelu_erf, swish, hardswish, hardσ, hardtanh, lisht, trelu, softplus, softsign, logσ, logcosh, mish, tanhshrink,
+    σ, sigmoid_fast, tanh, tanh_fast, relu, leakyrelu, relu6, rrelu, elu, celu, selu, gelu_tanh, gelu_sigmoid, gelu_erf,
+    swish, hardswish, hardσ, hardtanh, lisht, trelu, softplus, softsign, logσ, logcosh, mish, tanhshrink,
     softshrink, softmax, logsoftmax, identity, builtins.abs, abs2, exp, expm1, log, log1p, sqrt, sin, cos, tan, sinh,
     cosh, atan, sign, inv,
 )  # fmt: skip
@@ -267,6 +262,7 @@ ACTIVATIONS: dict[str, Activation] = {function.__name__: function for function i
     "hardsigmoid": hardσ,
     "logsigmoid": logσ,
     "thresholdrelu": trelu,
+    "gelu": gelu_tanh,
     "σ_stable": σ,
 }
 
@@ -331,7 +327,7 @@ VARIANTS: dict[str, tuple[Variant, ...]] = {
     ),
     "gelu": (
         Variant("", "0.9.27", gelu, "the tanh form, from 0.7.32 on written with a sigmoid: equal to rounding"),
-        Variant("0.9.28", "", gelu_tanh, "renamed gelu_tanh, gelu being another name for it"),
+        Variant("0.9.28", "", gelu, "named gelu_tanh, gelu being another name for it"),
     ),
     "relu": (Variant("", "0.7.29", relu, "max(0, x)"), Variant("0.7.30", "", relu, "NaN stays NaN, as here")),
     "leakyrelu": (

@@ -22,7 +22,7 @@ Scale = float | Sequence[float] | None
 
 
 class Upsample(nn.Module):
-    """Flux's ``Upsample(mode; scale)`` or ``Upsample(mode; size)``: sizes are width first.
+    """Flux's ``Upsample(mode; scale)``, ``Upsample(mode; size)`` or ``Upsample(scale, mode)``: sizes are width first.
 
     ``scale`` is one number for all axes or one per axis (whole ones for ``"nearest"``); ``size`` is what comes out.
 
@@ -32,10 +32,23 @@ class Upsample(nn.Module):
     torch.Size([1, 1, 15, 8])
     >>> layer
     Upsample('bilinear', scale=(2, 3))
+    >>> Upsample(2)
+    Upsample('nearest', scale=2)
     """
 
-    def __init__(self, mode: str = "nearest", *, scale: Scale = None, size: Sequence[int] | None = None) -> None:
+    def __init__(
+        self,
+        mode: str | float | Sequence[float] = "nearest",
+        by: str = "nearest",
+        *,
+        scale: Scale = None,
+        size: Sequence[int] | None = None,
+    ) -> None:
         super().__init__()
+        if not isinstance(mode, str):  # Upsample(scale, mode)
+            if scale is not None:
+                raise MismatchError(f"Upsample has two scales, {mode!r} and {scale!r}")
+            scale, mode = mode, by
         if mode not in AXES:
             raise MismatchError(f"Upsample({mode!r}): the modes are {', '.join(AXES)}")
         if (scale is None) == (size is None):

@@ -160,7 +160,6 @@ MAKERS: Final[dict[Function, Callable[[], nn.Module]]] = {
     flux.tanh_fast: nn.Tanh,
     flux.sigmoid_fast: nn.Sigmoid,
     flux.gelu: lambda: nn.GELU("tanh"),
-    flux.gelu_tanh: lambda: nn.GELU("tanh"),
     flux.gelu_sigmoid: lambda: nn.GELU("tanh"),
     flux.gelu_erf: nn.GELU,
     flux.softplus: nn.Softplus,

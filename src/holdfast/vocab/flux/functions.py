@@ -17,7 +17,7 @@ from holdfast.flux.functions import FUNCTIONS, SAME, Compose, Fix1, Fix2
 from holdfast.julia.types import short_name
 from holdfast.julia.values import AnonymousType, DataType, Ref, Struct
 from holdfast.vocab.flux.code import JuliaCode, code_in, julia_code
-from holdfast.vocab.flux.eras import Choice, span
+from holdfast.vocab.flux.eras import Choice, Version, span
 from holdfast.vocab.flux.julia_functions import JULIA_ONLY
 from holdfast.vocab.flux.types import julia_type, type_of
 
@@ -74,6 +74,12 @@ VARIANTS: Final[dict[Function, tuple[Choice[Function], ...]]] = {
     ),
 }
 """Functions whose formula changed under the same name, with the versions of Flux that brought each."""
+
+RENAMED: Final[dict[Function, Choice[str]]] = {activations.gelu: Choice(span("", "0.16.3"), "gelu")}
+"""Functions that have another name today -> the versions of Flux that came before it, and the name then.
+
+NNlib 0.9.28 (2025) made ``gelu`` another name for ``gelu_tanh``, so no type there is called ``#gelu``.
+"""
 
 
 # -- functions by themselves ------------------------------------------------------------------------------------------
@@ -215,6 +221,14 @@ def struct_of(function: Function) -> Struct | None:
     """The Julia struct of a function that Julia has, or None."""
     name = julia_name(function)
     return None if name is None else Struct(julia_type((*home(name), f"#{name}")))
+
+
+def former_struct(function: Any, wanted: Version) -> Struct | None:
+    """The struct of a function that had another name in Flux ``wanted``, or None."""
+    former = RENAMED.get(function) if isinstance(function, type(former_struct)) else None
+    if former is None or wanted > former.span.until:
+        return None
+    return Struct(julia_type((*home(former.value), f"#{former.value}")))
 
 
 def lower_callable(value: Any) -> Any:

@@ -29,6 +29,8 @@ JULIA: Final[dict[str, tuple[str, ...]]] = {
     "groups": ("G",),
     "h0": ("h",),
     "c0": ("c",),
+    "state0": ("h",),
+    "Wh_h": ("Wh_h̃",),
     "layers": ("over",),
 }
 """A field in the tables -> what Flux calls it, or has called it, where that is another name."""

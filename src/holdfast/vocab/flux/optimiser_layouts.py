@@ -129,6 +129,11 @@ TODAY: Final = (
 UNTYPED: Final = frozenset({"couple", "throw", "centred"})
 """Fields of Optimisers.jl that are Bool whatever the type's parameters."""
 
+WHOLE: Final = frozenset({today.Descent, today.Rprop, today.OptimiserChain})
+"""Rules that were types of one parameter in Optimisers.jl 0.3, too; all others had Float64 fields and no parameters."""
+LATE: Final = frozenset({today.AdamW})
+"""Rules that are structs since Optimisers.jl 0.4, which came with Flux 0.15. AdamW was an OptimiserChain before."""
+
 PACKAGES: Final = {"Flux.Optimise": CLASSIC, "Optimisers": TODAY}
 BY_KIND: Final[dict[type[FluxOptimiser], tuple[str, Rows]]] = {
     rows.kind: (package, rows) for package, table in PACKAGES.items() for rows in table

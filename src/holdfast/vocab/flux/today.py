@@ -15,6 +15,7 @@ from holdfast.flux.recurrent import Cell
 from holdfast.julia.values import Struct
 from holdfast.vocab.flux.eras import TODAY, Version, version
 from holdfast.vocab.flux.fields import Kept
+from holdfast.vocab.flux.functions import former_struct
 from holdfast.vocab.flux.layouts import BY_LAYER, Layout
 from holdfast.vocab.flux.lowering import ORIGIN, Origin
 from holdfast.vocab.flux.types import julia_type
@@ -146,7 +147,8 @@ def take_form(layer: Any, wanted: Version) -> None:
     if isinstance(layer, BatchNorm) and layer.deviations:
         variances(layer)
     if wanted != TODAY:
-        held[ORIGIN] = Origin(None, layout.newest(layer, wanted), absent(layer) if wanted < SCALES else {})
+        fields = former_functions(layout, layer, wanted) | (absent(layer) if wanted < SCALES else {})
+        held[ORIGIN] = Origin(None, layout.newest(layer, wanted), fields)
 
 
 NO_BIAS: Final = Struct(julia_type(("Flux", "Zeros")))
@@ -156,6 +158,22 @@ NO_BIAS: Final = Struct(julia_type(("Flux", "Zeros")))
 def absent(layer: Any) -> dict[str, Kept]:
     """The bias that a layer lacks, as Flux had it before 0.13."""
     return {"bias": Kept(NO_BIAS, False)} if getattr(layer, "bias", None) is False else {}
+
+
+def former_functions(layout: Layout, layer: Any, wanted: Version) -> dict[str, Kept]:
+    """The functions of a layer, among its fields or its members, that had another name then."""
+    found: dict[str, Kept] = {}
+    for name, kind in layout.kinds.items():
+        if kind not in {"function", "members"}:
+            continue
+        value: Any = layout.value(layer, name)
+        held = list(value) if kind == "members" else [value]
+        structs = [former_struct(function, wanted) for function in held]
+        pairs = [(struct, function) for struct, function in zip(structs, held, strict=True) if struct is not None]
+        if pairs:
+            was, made = zip(*pairs, strict=True)
+            found[name] = Kept(was, list(made)) if kind == "members" else Kept(was[0], made[0])
+    return found
 
 
 def variances(layer: BatchNorm) -> None:

@@ -17,11 +17,13 @@ from holdfast.flux.optimise import FluxOptimiser, Optimiser
 from holdfast.flux.parameters import params
 from holdfast.julia.values import NamedTuple, Struct
 from holdfast.vocab.flux.arrays import lift_struct
+from holdfast.vocab.flux.eras import TODAY, Version, version
 from holdfast.vocab.flux.kept_trees import KEPT, LEAF, KeptTree, fresh, is_leaf, leaf_state, leaves, lift_kept
 from holdfast.vocab.flux.layouts import BY_LAYER
-from holdfast.vocab.flux.lowering import layer_type
-from holdfast.vocab.flux.optimiser_layouts import BY_KIND
-from holdfast.vocab.flux.optimisers import TREE, kept_value, lower_optimiser
+from holdfast.vocab.flux.lowering import form_of, layer_type
+from holdfast.vocab.flux.optimiser_layouts import BY_KIND, LATE, WHOLE
+from holdfast.vocab.flux.optimisers import ORIGIN, TREE, OptimiserOrigin, kept_value, lower_optimiser
+from holdfast.vocab.flux.today import bounds
 from holdfast.vocab.flux.types import julia_type, type_of
 
 NAMES: Final = {
@@ -43,6 +45,9 @@ NAMES: Final = {
 
 NORMS: Final = frozenset({"BatchNorm", "InstanceNorm", "GroupNorm", "LayerNorm"})
 """Layers whose activation is called λ, not σ."""
+
+SPELLED_OUT: Final = frozenset({"RNNCell", "LSTMCell"})
+"""Cells whose bias is called so since 0.15, and was b."""
 
 
 def leaves_of(tree: Any, model: Any, at: str = "") -> Iterator[tuple[str, Struct, Tensor]]:
@@ -206,29 +211,31 @@ def fitting(tree: Any, model: nn.Module) -> FluxOptimiser | None:
 # -- to the tree ------------------------------------------------------------------------------------------------------
 
 
-def tree_from(optimiser: FluxOptimiser, model: nn.Module) -> Any:
+def tree_from(optimiser: FluxOptimiser, model: nn.Module, flux: str = "") -> Any:
     """The tree that ``Flux.setup`` would have made, with the state of ``optimiser``: for ``Optimisers.update!`` in Julia.
 
-    Raises UnsupportedError for an optimiser that is none of ``holdfast.flux.optimisers``.
+    ``flux`` is the version that is to open it, as in ``for_flux``: today's unless given; before 0.15 the rules were other
+    types (Optimisers.jl 0.3). Raises UnsupportedError for an optimiser that is none of ``holdfast.flux.optimisers``, or
+    that this version lacks.
     """
     package, _ = BY_KIND.get(type(optimiser), ("", None))
     if package != "Optimisers":
         raise UnsupportedError(f"{optimiser!r} is not of Optimisers.jl: use the one of holdfast.flux.optimisers")
-    return _Trees(optimiser).of(model)
+    return _Trees(optimiser, bounds(flux)[0]).of(model)
 
 
 class _Trees:
     """One tree; a weight that stands twice in the model has one leaf."""
 
-    def __init__(self, optimiser: FluxOptimiser) -> None:
-        self.optimiser = optimiser
+    def __init__(self, optimiser: FluxOptimiser, wanted: Version) -> None:
+        self.optimiser, self.wanted = optimiser, wanted
         self.leaves: dict[int, Struct] = {}
 
     def of(self, value: Any) -> Any:
         layout = BY_LAYER.get(type(value))
         if layout is not None:
-            form = layout.newest(value)
-            names = [julia_field(type(value).__name__, name) for name in form.fields]
+            form = form_of(layout, value)
+            names = [julia_field(type(value).__name__, name, self.wanted) for name in form.fields]
             return NamedTuple(names, [self.of(layout.value(value, name)) for name in form.fields])
         if isinstance(value, nn.Parameter) and value.requires_grad:
             return self.leaf(value)
@@ -241,20 +248,41 @@ class _Trees:
         known = self.leaves.get(id(weight))
         if known is None:
             state, rule = leaf_state(self.optimiser, weight), fresh(self.optimiser)
+            if self.wanted < TYPED:
+                take_former_type(rule)
             types = lower_optimiser(rule)["type"], type_of(state, layer_type)
             type_ = julia_type(("Optimisers", "Leaf"), types)
             known = self.leaves[id(weight)] = Struct(type_, [rule, state, False])
         return known
 
 
-def julia_field(layer: str, name: str) -> str:
-    """Julia's name of a field of today's Flux."""
+TYPED: Final = version("0.15.0")
+"""The first Flux with Optimisers.jl 0.4, whose rules are types with parameters."""
+
+
+def take_former_type(rule: FluxOptimiser) -> None:
+    """Write ``rule`` as Optimisers.jl 0.3 has it. Raises UnsupportedError for a rule that it lacks."""
+    if isinstance(rule, Optimiser):
+        for member in rule:
+            take_former_type(member)
+        return
+    if type(rule) in LATE:
+        raise UnsupportedError(
+            f"{rule!r} is no rule of its own before Flux 0.15: use OptimiserChain(Adam, WeightDecay)"
+        )
+    package, rows = BY_KIND[type(rule)]
+    parameters = (type_of(rule.fields()[0], layer_type),) if type(rule) in WHOLE else ()
+    vars(rule)[ORIGIN] = OptimiserOrigin(julia_type((package, rows.names[-1]), parameters), rows.today, {})
+
+
+def julia_field(layer: str, name: str, wanted: Version = TODAY) -> str:
+    """Julia's name of a field in Flux ``wanted``, 0.13 or later."""
     if name == "activation":
         return "λ" if layer in NORMS else "σ"
     if name == "groups":
         return "G" if layer == "GroupNorm" else name
     if name == "bias":
-        return "b" if layer in ("GRUCell", "GRUv3Cell") else name
+        return "b" if layer in ("GRUCell", "GRUv3Cell") or (layer in SPELLED_OUT and wanted < TYPED) else name
     return next((theirs for theirs, ours in NAMES.items() if ours == name and theirs not in ("α", "over")), name)
 
 
