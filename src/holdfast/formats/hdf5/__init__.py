@@ -1,24 +1,26 @@
 """HDF5 and the weights of Keras: arrays by path, as nested dictionaries.
 
-Strategy: HDF5's library (through h5py) finds the groups and datasets, after the first structure of the file has been
-checked; the bytes of arrays are taken from our own map of the file. Nothing that leads out of the file is followed.
+Strategy: HDF5's library (through h5py) finds the groups and datasets, after the first structure of the file and the header
+of each object have been read here; attributes, texts and the bytes of arrays are taken from our own map of the file. Nothing
+that leads out of the file is followed.
 
-superblock.py  what is checked before the library sees the file
-heaps.py       and before it reads a text
+superblock.py  the first structure
+headers.py     the header of an object, before the library sees it
+datatypes.py   the datatypes in it
+heaps.py       texts of any length
+dense.py       attributes in HDF5's form for many
+attributes.py  plain attributes
 library.py     the library, its errors as ours
 tree.py        groups and links
 arrays.py      datasets
-attributes.py  plain attributes
 """
 
-from functools import cache
 from os import fspath
 
 from holdfast.errors import ChecksumError, FormatError, HoldfastError, MissingError
-from holdfast.formats.choose import SIGNATURE
 from holdfast.formats.document.ondemand import OnDemand
 from holdfast.formats.file import File, Path, steady, unchecked
-from holdfast.formats.hdf5 import heaps, superblock
+from holdfast.formats.hdf5 import superblock
 from holdfast.storage import local
 
 __all__ = ["open_file"]
@@ -39,13 +41,17 @@ def open_file(path: Path, *, mmap: bool = True) -> File:
 def _opened(path: str, mmap: bool) -> File:
     source = local.open_bytes(path, mmap=mmap)
     data = memoryview(source.data)
-    superblock.check(data)
+    first = superblock.check(data)
     try:
         from holdfast.formats.hdf5.arrays import Arrays
+        from holdfast.formats.hdf5.headers import Headers
         from holdfast.formats.hdf5.library import opened
         from holdfast.formats.hdf5.tree import Tree
 
-        arrays = Arrays(data, cache(lambda hidden: heaps.check(source.data, source.data.find(SIGNATURE), hidden)))
+        headers = Headers(data, first.start)
+        for address in first.objects:
+            headers.is_dataset(address)
+        arrays = Arrays(headers)
     except ImportError as error:
         raise _missing(error) from None
     tree = Tree(opened(path), arrays)

@@ -2,8 +2,9 @@
 
 Strategy: the library says of a dataset what it is and where its bytes stand; the bytes are then taken from our own map
 of the file. Contiguous ones are not copied. Chunks are unpacked here, each to the size that its shape says, because the
-library's own unpacking goes on for as long as the data does. Only what has another form in memory than in the file is
-left to the library, and only where it cannot grow far.
+library's own unpacking goes on for as long as the data does. Texts of any length are taken from their heaps, by the places
+that stand in the dataset. Only what has another form in memory than in the file is left to the library, and only where it
+cannot grow far.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +17,11 @@ import numpy as np
 from holdfast.errors import FormatError, LimitError
 from holdfast.formats.document.arrays import array_document, blobs_of
 from holdfast.formats.foreign.filters import FREE_GROWTH, Filter, check_growth, unpacked
+from holdfast.formats.hdf5.attributes import Attributes
+from holdfast.formats.hdf5.headers import COMPACT, FILL, LAYOUT, SHARED, Headers
+from holdfast.formats.hdf5.heaps import PLACE, Heaps
 from holdfast.formats.hdf5.library import translated
+from holdfast.formats.jld2.cursor import Cursor
 from holdfast.storage import system
 from holdfast.wire.values import MAX_VALUES, Blob
 
@@ -27,23 +32,25 @@ PLAIN_FILTERS: Final = frozenset({2, 3})
 BFLOAT16: Final = "bfloat16"
 """What Keras notes beside arrays of that dtype, which HDF5 lacks."""
 
-TEXT_ID: Final = 16
-"""Bytes that stand for a text: its length, the address of its heap, its number there."""
 FREE_TEXTS: Final = 1 << 12
 """Texts that a file may hold without a byte for each: those that nobody wrote are read one by one all the same."""
+
+PLACE_TYPE: Final = np.dtype(f"V{PLACE.size}")
+"""The place of a text, as NumPy's bytes of no kind."""
 
 NdArray = np.ndarray[Any, Any]
 
 
 class Arrays:
-    """The datasets of one file, whose bytes are ``data``; ``check_heaps`` is called before a text is read, and told
-    whether it is compressed."""
+    """The datasets of one file, and what stands beside them."""
 
-    def __init__(self, data: memoryview, check_heaps: Callable[[bool], None]) -> None:
+    def __init__(self, headers: Headers) -> None:
         import h5py
 
-        self.data, self.check_heaps, self.h5 = data, check_heaps, h5py
-        self.size = len(data)
+        self.data, self.headers, self.h5 = headers.data, headers, h5py
+        self.heaps = Heaps(headers)
+        self.attributes = Attributes(headers, self.heaps)
+        self.size = len(self.data)
         self.waiting: dict[int, Callable[[], None]] = {}
         """What fills the blobs that have no values yet, by the blob's identity."""
 
@@ -54,8 +61,11 @@ class Arrays:
             if act is not None:
                 act()
 
-    def value(self, dataset: Any, name: str) -> Any:
-        """The document of a dataset. Raises FormatError for values outside the file, or of no kind that is read."""
+    def value(self, dataset: Any, address: int, name: str) -> Any:
+        """The document of the dataset at ``address``. Raises FormatError for values outside the file, or of no kind that
+        is read."""
+        is_text = self._is_text(dataset, name)
+        fill = self._fill(address) if is_text else b""
         plist = dataset.id.get_create_plist()
         layout = plist.get_layout()
         if layout == self.h5.h5d.VIRTUAL:
@@ -64,13 +74,19 @@ class Arrays:
             raise FormatError(f"the values of {name} stand in another file: it is not opened")
         if dataset.shape is None:
             return None
+        if is_text:
+            return self._texts(dataset, plist, address, fill, name)
+        return self._array(dataset, plist, address, name)
+
+    def _is_text(self, dataset: Any, name: str) -> bool:
+        """Whether it holds texts of any length. Raises FormatError for what is neither that nor numbers."""
         if self.h5.check_string_dtype(dataset.dtype) is not None and dataset.dtype.kind == "O":
-            return self._texts(dataset, plist, name)
+            return True
         if dataset.dtype.hasobject:
             raise FormatError(f"{name} holds references or lists, which are no numbers: they are not read")
-        return self._array(dataset, plist, name)
+        return False
 
-    def _array(self, dataset: Any, plist: Any, name: str) -> Any:
+    def _array(self, dataset: Any, plist: Any, address: int, name: str) -> Any:
         shape, dtype = tuple(map(int, dataset.shape)), dataset.dtype
         nbytes = prod(shape) * dtype.itemsize
         if nbytes >= 2**63:
@@ -80,11 +96,11 @@ class Arrays:
         if place is not None and dataset.id.get_storage_size() == nbytes:
             if place + nbytes > self.size:
                 raise FormatError(f"{name} is said to stand outside the file's {self.size:,} bytes", place)
-            return self._document(np.ndarray(shape, dtype, self.data, place), dataset, place)
+            return self._document(np.ndarray(shape, dtype, self.data, place), address, place)
         with translated(name):
             check_growth(nbytes, int(dataset.id.get_storage_size()))
         array: NdArray = np.ndarray(shape, dtype, system.fresh_memory(nbytes) if nbytes else None)
-        document = self._document(array, dataset, None)
+        document = self._document(array, address, None)
         chunked = plist.get_layout() == self.h5.h5d.CHUNKED
         filters = [Filter(plist.get_filter(i)[0], plist.get_filter(i)[2]) for i in range(plist.get_nfilters())]
         if not plain or not chunked:
@@ -95,8 +111,8 @@ class Arrays:
             self.waiting[id(blob)] = lambda: read(dataset, array, filters, name)
         return document
 
-    def _document(self, array: NdArray, dataset: Any, place: int | None) -> Any:
-        if array.dtype.itemsize == 2 and _noted(dataset) == BFLOAT16:
+    def _document(self, array: NdArray, address: int, place: int | None) -> Any:
+        if array.dtype.itemsize == 2 and self.attributes.of(address).get("dtype") == BFLOAT16:
             array = array.view(ml_dtypes.bfloat16)
         return array_document(array, offset=place, python="numpy.ndarray")
 
@@ -109,10 +125,8 @@ class Arrays:
         parts: list[Any] = []
         with translated(name):
             dataset.id.chunk_iter(parts.append)
-            fill = np.zeros((), array.dtype)
-            dataset.id.get_create_plist().get_fill_value(fill)
-        if fill.tobytes().strip(b"\0"):
-            array[...] = fill
+            if array.dtype != PLACE_TYPE:
+                self._fill_numbers(dataset, array)
         for part in parts:
             if part.byte_offset is None or part.byte_offset + part.size > self.size:
                 raise FormatError(f"a part of {name} stands outside the file's {self.size:,} bytes")
@@ -124,6 +138,12 @@ class Arrays:
                 continue  # what is left of an array that was made smaller
             where = tuple(slice(start, start + width) for start, width, _ in ranges)
             array[where] = block[tuple(slice(0, whole - start) for start, _, whole in ranges)]
+
+    def _fill_numbers(self, dataset: Any, array: NdArray) -> None:
+        fill = np.zeros((), array.dtype)
+        dataset.id.get_create_plist().get_fill_value(fill)
+        if fill.tobytes().strip(b"\0"):
+            array[...] = fill
 
     def _library(self, dataset: Any, array: NdArray, filters: list[Filter], name: str) -> None:
         """Fill ``array`` through HDF5's library."""
@@ -145,61 +165,70 @@ class Arrays:
         if numbers != {1} or max(sizes, default=0) * MOST_DEFLATE > FREE_GROWTH:
             raise FormatError(f"{name} is compressed in a way that is not read for its type: save it uncompressed")
 
-    def _texts(self, dataset: Any, plist: Any, name: str) -> Any:
-        """Texts of any length, one by one, so that what they take together can be watched."""
-        filters = [Filter(plist.get_filter(i)[0], plist.get_filter(i)[2]) for i in range(plist.get_nfilters())]
-        self._check_library(dataset, filters, plist.get_layout() == self.h5.h5d.CHUNKED, name)
-        count, left = prod(dataset.shape), 4 * self.size + FREE_GROWTH
+    def _texts(self, dataset: Any, plist: Any, address: int, fill: bytes, name: str) -> Any:
+        """Texts of any length, from where the dataset says that they are."""
+        count, stored = prod(dataset.shape), int(dataset.id.get_storage_size())
         if count > min(MAX_VALUES, FREE_GROWTH):
             raise LimitError(f"{name} is said to hold {count:,} texts")
-        stored = int(dataset.id.get_storage_size())
-        check_growth(count * 16, stored)
+        check_growth(count * PLACE.size, stored)
         if count > max(FREE_TEXTS, stored):
             raise LimitError(f"{name} is said to hold {count:,} texts in {stored:,} bytes")
-        self.check_heaps(bool(filters))
-        self._check_lengths(dataset, plist, filters, name)
-        if not dataset.shape:
-            return _text(dataset[()])
+        places = np.full(dataset.shape, np.void(fill), PLACE_TYPE)
+        self._place(places, dataset, plist, address, name)
         texts = np.empty(dataset.shape, object)
-        for place in np.ndindex(*dataset.shape):
-            texts[place] = _text(dataset[place])
-            left -= len(texts[place])
-            if left < 0:
-                raise LimitError(f"the texts of {name} are larger than the file")
+        for where in np.ndindex(*dataset.shape):
+            texts[where] = self.heaps.text(places[where].tobytes())
         return texts.tolist()
 
-    def _check_lengths(self, dataset: Any, plist: Any, filters: list[Filter], name: str) -> None:
-        """Raises FormatError for a text that is said to be longer than the file: the library takes as much memory before
-        it looks for the text."""
-        layout, places = plist.get_layout(), list[tuple[int | None, int, int]]()
+    def _place(self, places: NdArray, dataset: Any, plist: Any, address: int, name: str) -> None:
+        """Fill in where the texts are, as far as they were written."""
+        layout = plist.get_layout()
         if layout == self.h5.h5d.CHUNKED:
-            with translated(name):
-                dataset.id.chunk_iter(lambda part: places.append((part.byte_offset, part.size, part.filter_mask)))
-        elif layout == self.h5.h5d.CONTIGUOUS:
-            # The library reads as much as the shape says, whatever is said to be stored.
-            places.append((dataset.id.get_offset(), TEXT_ID * prod(dataset.shape), 0))
+            filters = [Filter(plist.get_filter(i)[0], plist.get_filter(i)[2]) for i in range(plist.get_nfilters())]
+            self._unpack(dataset, places, filters, name)
+            return
+        if layout == self.h5.h5d.CONTIGUOUS:
+            start = dataset.id.get_offset()
+            if start is None:
+                return
+            if start + places.nbytes > self.size:
+                raise FormatError(f"{name} is said to stand outside the file's {self.size:,} bytes", start)
+            raw = self.data[start : start + places.nbytes]
         else:
-            raise FormatError(f"{name} holds texts whose places stand in its header: save it as h5py does")
-        length = TEXT_ID * prod(dataset.chunks or dataset.shape)
-        for place, size, mask in places:
-            if place is None or not size:
-                continue  # nobody wrote it
-            if place + size > self.size:
-                raise FormatError(f"{name} is said to stand outside the file's {self.size:,} bytes", place)
-            steps = [step for number, step in enumerate(filters) if not mask >> number & 1]
-            ids = np.frombuffer(unpacked(self.data[place : place + size], steps, length), np.uint8)
-            lengths = ids[: len(ids) // TEXT_ID * TEXT_ID].view("<u4")[:: TEXT_ID // 4]
-            if lengths.max(initial=0) > self.size:
-                raise FormatError(f"a text of {name} is said to have {lengths.max():,} bytes", place)
+            raw = self._compact(address, name)
+            if len(raw) != places.nbytes:
+                raise FormatError(f"{name} has {len(raw):,} bytes, not {places.nbytes:,}")
+        places[...] = np.frombuffer(raw, PLACE_TYPE).reshape(places.shape)
+
+    def _compact(self, address: int, name: str) -> memoryview:
+        """The data that stand in a dataset's header."""
+        for kind, _, body in self.headers.messages(address):
+            if kind == LAYOUT and (body.number(1), body.number(1)) in COMPACT:
+                return body.take(body.number(2))
+        raise FormatError(f"{name} holds texts whose places stand in its header in an old form: save it as h5py does")
+
+    def _fill(self, address: int) -> bytes:
+        """The place of the text that stands where nobody wrote one. Raises FormatError for one that is not there: the
+        library looks for it, and takes as much memory as it says."""
+        for kind, flags, body in self.headers.messages(address):
+            if kind == FILL and not flags & SHARED and (fill := _filling(body)):
+                self.heaps.text(fill)
+                return fill
+        return bytes(PLACE.size)
 
 
-def _text(raw: Any) -> str:
-    return raw.decode("utf-8", "surrogateescape") if isinstance(raw, bytes) else str(raw)
+def _filling(body: Cursor) -> bytes:
+    """The place of a text in a message of what fills a dataset; none where it says nothing of it.
 
-
-def _noted(dataset: Any) -> str:
-    """The dtype that is noted beside a dataset."""
-    if "dtype" not in dataset.attrs:
-        return ""
-    found = dataset.attrs["dtype"]
-    return found if isinstance(found, str) else ""
+    Source: HDF5 File Format Specification 3.0, IV.A.2.f.
+    """
+    at = body.at
+    version, bits = body.number(1), body.number(1)
+    if version == 3:
+        size = body.number(4) if bits & 0x20 else 0
+    else:
+        body.take(1)
+        size = body.number(4) if body.number(1) else 0
+    if size not in (0, PLACE.size):
+        raise FormatError(f"what fills an array of texts has {size:,} bytes, not {PLACE.size}", at)
+    return bytes(body.take(size))

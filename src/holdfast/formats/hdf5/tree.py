@@ -1,8 +1,9 @@
 """Groups and datasets as nested dictionaries of arrays.
 
 Strategy: links are followed by hand, one name at a time, with a stack of our own: a hard link to what its address says,
-a soft link within the file a few steps at most, every other kind not at all. An object is made once for each address, so
-what has two names is one object, and a group that contains itself ends the walk.
+a soft link within the file a few steps at most, every other kind not at all. The header at an address is read here before
+the library opens what stands there. An object is made once for each address, so what has two names is one object, and a
+group that contains itself ends the walk.
 """
 
 from typing import Any, Final
@@ -10,7 +11,6 @@ from typing import Any, Final
 from holdfast.errors import FormatError, LimitError
 from holdfast.formats.document.tables import table
 from holdfast.formats.hdf5.arrays import Arrays
-from holdfast.formats.hdf5.attributes import plain_attributes
 from holdfast.formats.hdf5.library import translated
 from holdfast.wire.values import MAX_VALUES
 
@@ -59,7 +59,7 @@ class Tree:
         if address in self._made:
             return self._made[address]
         if isinstance(found, self.h5.h5d.DatasetID):
-            self._made[address] = self.arrays.value(self.h5.Dataset(found), _shown(name))
+            self._made[address] = self.arrays.value(self.h5.Dataset(found), address, _shown(name))
         elif isinstance(found, self.h5.h5g.GroupID):
             sources = self._names(found)
             document, values = table(sources)
@@ -89,15 +89,15 @@ class Tree:
             group, name = target
             if group.links.get_info(name).type != self.h5.h5l.TYPE_HARD:
                 return {}
-            target = self.h5.h5o.open(group, name)
-            if not isinstance(target, self.h5.h5d.DatasetID):
-                return {}
-        return plain_attributes(target, self.arrays.size, self.arrays.check_heaps)
+            address = int(group.links.get_info(name).u)
+            return self.arrays.attributes.of(address) if self.arrays.headers.is_dataset(address) else {}
+        return self.arrays.attributes.of(int(self.h5.h5o.get_info(target).addr))
 
     def _target(self, group: Any, name: bytes, steps: int) -> Any:
         """The object that a name in a group leads to, within the file."""
         kind = group.links.get_info(name).type
         if kind == self.h5.h5l.TYPE_HARD:
+            self.arrays.headers.is_dataset(int(group.links.get_info(name).u))
             return self.h5.h5o.open(group, name)
         if kind != self.h5.h5l.TYPE_SOFT:
             raise FormatError(f"{_shown(name)} is a link to another file: it is not followed")
@@ -108,7 +108,7 @@ class Tree:
         for word in path.split(b"/"):
             if word in (b"", b"."):
                 continue
-            if not isinstance(found, self.h5.h5g.GroupID | self.h5.h5f.FileID) or word not in found:
+            if not isinstance(found, self.h5.h5g.GroupID | self.h5.h5f.FileID) or not found.links.exists(word):
                 raise FormatError(f"{_shown(name)} is a link to {_shown(path)}, which is not in the file")
             self._step()
             found = self._target(found, word, steps + 1)

@@ -180,8 +180,10 @@ def read_space(body: Cursor) -> Space:
     version, axes, _ = body.number(1), body.number(1), body.number(1)
     if version not in (1, 2) or axes > MAX_AXES:
         raise FormatError(f"a shape of version {version} with {axes} axes", at)
-    kind = body.number(1) if version == 2 else 1
-    body.take(4 if version == 1 else 0)
+    kind = body.number(1)
+    if version == 1:  # which has no kinds, and five bytes for what was never made
+        kind = 1
+        body.take(4)
     size = tuple(body.number(8) for _ in range(axes))
     if kind not in (0, 1, 2):
         raise FormatError(f"a shape of kind {kind}", at)
