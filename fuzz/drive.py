@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import random
+import resource
 import signal
 import sys
 import time
@@ -29,8 +30,30 @@ PATIENCE: Final = 60
 TOGETHER: Final = 64
 
 
+MEMORY: Final = 384 << 20
+"""Bytes that one execution may take beyond the most that there was before. One array may take 64 MiB for nothing, and a few
+steps of unpacking as much again each."""
+ADDRESSES: Final = 8 << 30
+"""Bytes of addresses that the process may have beyond those at the start, so that what takes too many ends in an error."""
+
+
 class Hang(Exception):
     """An execution that does not end."""
+
+
+class Greed(Exception):
+    """An execution that takes too much memory."""
+
+
+def most_memory() -> int:
+    """Bytes of memory that the process had at most."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def limit_addresses() -> None:
+    with open("/proc/self/statm") as file:
+        size = int(file.read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (size + ADDRESSES, resource.RLIM_INFINITY))
 
 
 def hangs(number: int, frame: Any) -> None:
@@ -47,6 +70,7 @@ class Watch:
         self.kept_for, self.kept_as = keep or (name, bytes)
         self.count, self.escapes = 0, dict[str, str]()
         self.started = time.monotonic()
+        self.most = most_memory()
         self.ends = None if seconds is None else self.started + seconds
         signal.signal(signal.SIGVTALRM, hangs)
 
@@ -57,6 +81,9 @@ class Watch:
             self.run(data)
         except Exception as error:
             self.escaped(data, error)
+        before, self.most = self.most, most_memory()
+        if self.most - before > MEMORY and self.count:
+            self.escaped(data, Greed(f"took {(self.most - before) >> 20:,} MiB"))
         self.count += 1
         if self.count % SWEEP == 0:
             gc.collect()
@@ -70,8 +97,9 @@ class Watch:
         return late or (self.runs is not None and self.count >= self.runs)
 
     def escaped(self, data: bytes, error: Exception) -> None:
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        place = f"{type(error).__name__} at {Path(last.filename).name}:{last.lineno}"
+        trace = traceback.extract_tb(error.__traceback__)
+        where = f" at {Path(trace[-1].filename).name}:{trace[-1].lineno}" if trace else ""
+        place = f"{type(error).__name__}{where}"
         if place in self.escapes:
             return
         self.escapes[place] = f"{error!s:.200}"
@@ -178,6 +206,7 @@ def main(arguments: list[str]) -> None:
     gc.collect()
     gc.freeze()
     gc.disable()
+    limit_addresses()
     watch = Watch(name, target.run, target.keep, int(runs) or None, float(seconds) or None, Path(told))
     if atheris is None:
         plainly(watch, starts, int(seed), target.largest if target.keep else 0)

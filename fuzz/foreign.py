@@ -25,6 +25,8 @@ from holdfast.formats.jld2.lookup3 import lookup3
 
 MEMORY: Final = "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir()
 VECTORS: Final = Path(__file__).resolve().parent.parent / "tests" / "vectors"
+SUMMED: Final = {b"BTHD": 34, b"FRHP": 142}
+"""What else of HDF5's has a sum, behind so many bytes: the heads of its trees and heaps for many attributes or names."""
 HEADER: Final = b"OHDR\2"
 """How a header of HDF5's begins; behind it, flags that say how wide its length is, and which times stand before that."""
 STORAGE: Final = 32
@@ -89,6 +91,12 @@ def mended(data: bytes) -> bytes:
         if end + 4 <= len(data):
             found[end : end + 4] = lookup3(bytes(found[at:end])).to_bytes(4, "little")
         at = data.find(HEADER, at + 1)
+    for signature, length in SUMMED.items():
+        at = data.find(signature)
+        while at >= 0:
+            if at + length + 4 <= len(data):
+                found[at + length : at + length + 4] = lookup3(bytes(found[at : at + length])).to_bytes(4, "little")
+            at = data.find(signature, at + 1)
     first = data.find(b"\x89HDF\r\n\x1a\n")
     if 0 <= first <= len(data) - 48 and data[first + 8] in (2, 3):
         found[first + 44 : first + 48] = lookup3(bytes(found[first : first + 44])).to_bytes(4, "little")
@@ -174,7 +182,7 @@ def jld2_seeds() -> list[bytes]:
 def hdf5_seeds() -> list[bytes]:
     import h5py
 
-    writers: tuple[Callable[[Any], None], ...] = (plain_groups, links_and_attributes, chunks)
+    writers: tuple[Callable[[Any], None], ...] = (plain_groups, links_and_attributes, chunks, many_attributes, texts)
     found = []
     for write, libver, number in (
         (write, libver, n) for write in writers for n, libver in enumerate(("earliest", "latest"))
@@ -203,6 +211,19 @@ def chunks(file: Any) -> None:
         "z", data=np.arange(8, dtype="i2"), chunks=(4,), compression="gzip", shuffle=True, fletcher32=True
     )
     file["r"] = np.zeros(2, [("x", "f4"), ("y", "i8")])
+
+
+def many_attributes(file: Any) -> None:
+    for number in range(9):
+        file.attrs[f"a{number}"] = [number] * 2
+
+
+def texts(file: Any) -> None:
+    import h5py
+
+    kind = h5py.string_dtype()
+    file.create_dataset("t", (4,), kind, chunks=(2,), fillvalue="f")[0] = "abc"
+    file.attrs["b"], file.attrs["c"] = [True, False], 1j
 
 
 def warm() -> None:

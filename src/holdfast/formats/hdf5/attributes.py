@@ -14,12 +14,11 @@ import numpy as np
 
 from holdfast.errors import FormatError, LimitError
 from holdfast.formats.document.arrays import array_document
+from holdfast.formats.hdf5 import dense
 from holdfast.formats.hdf5.datatypes import Element, read_element
-from holdfast.formats.hdf5.dense import dense_attributes
-from holdfast.formats.hdf5.headers import ATTRIBUTE, ATTRIBUTES, DATATYPE, SHARED, Headers, Message
+from holdfast.formats.hdf5.headers import ATTRIBUTE, ATTRIBUTES, SHARED, Headers, Message, shared_element
 from holdfast.formats.hdf5.heaps import Heaps
 from holdfast.formats.jld2.cursor import Cursor
-from holdfast.formats.jld2.datatypes import read_shared
 from holdfast.formats.jld2.objects import Space, read_space
 from holdfast.wire.values import MAX_VALUES
 
@@ -52,7 +51,9 @@ class Attributes:
             if kind == ATTRIBUTE:
                 yield body
             elif kind == ATTRIBUTES:
-                yield from dense_attributes(self.headers, body)
+                bits = _bits(body)
+                body.take(2 if bits & 1 else 0)
+                yield from dense.dense(self.headers, dense.ATTRIBUTES, body.number(8), body.number(8))
 
     def _attribute(self, body: Cursor) -> tuple[str, Any]:
         """Name and value; or SKIPPED, where it is of no plain kind."""
@@ -67,17 +68,9 @@ class Attributes:
         body.take(1 if version == 3 else 0)
         parts = [_part(body, size, version) for size in sizes]
         name = bytes(parts[0].take(parts[0].left)).partition(b"\0")[0].decode("utf-8", "surrogateescape")
-        element = self._shared(parts[1]) if bits & 1 and version > 1 else read_element(parts[1])
+        element = shared_element(self.headers, parts[1]) if bits & 1 and version > 1 else read_element(parts[1])
         space = read_space(parts[2])
         return name, self._value(element, space, body)
-
-    def _shared(self, said: Cursor) -> Element:
-        """A datatype that stands in the file for itself."""
-        address = read_shared(said).address
-        for kind, flags, body in self.headers.messages(address):
-            if kind == DATATYPE and not flags & SHARED:
-                return read_element(body)
-        raise FormatError(f"no datatype stands at address {address:,}", said.at)
 
     def _value(self, element: Element, space: Space, body: Cursor) -> Any:
         if space.size is None:
@@ -88,7 +81,7 @@ class Attributes:
         raw = body.take(count * element.size)
         if element.kind in ("text", "heap text"):
             return self._texts(element, space, raw, count)
-        if element.dtype is None:
+        if element.kind not in ("number", "bool") or element.dtype is None:
             return SKIPPED
         array = np.frombuffer(raw, element.dtype).reshape(space.size)
         array = array != 0 if element.kind == "bool" else array.copy()
@@ -101,6 +94,14 @@ class Attributes:
         words = [raw[at : at + element.size] for at in range(0, count * element.size, element.size)]
         texts = [self.heaps.text(word) if element.kind == "heap text" else _text(word, element) for word in words]
         return texts[0] if space.scalar else texts
+
+
+def _bits(body: Cursor) -> int:
+    """The flags of where many attributes are, behind its version."""
+    at = body.at
+    if body.number(1):
+        raise FormatError("the place of many attributes is said in a version that is not known", at)
+    return body.number(1)
 
 
 def _part(body: Cursor, size: int, version: int) -> Cursor:

@@ -1,31 +1,38 @@
 """HDF5's datatypes: how one element stands in the file, and NumPy's dtype of it where there is one.
 
-Strategy: one reader a class of datatype, in a table, each of which takes exactly the bytes that its class has. All classes are
-gone through, because HDF5's library goes into each as deep as it says; only numbers and texts come out with a value.
+Strategy: one reader a class of datatype, in a table, each of which takes exactly the bytes that its class has. What NumPy has
+no dtype for (references, lists of any length, times, numbers of odd widths) is gone through all the same, since more may follow.
 
 Source: HDF5 File Format Specification 3.0, IV.A.2.d; for complex numbers, version 4.0.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 from typing import Any, Final, Literal
 
+import ml_dtypes
 import numpy as np
 
 from holdfast.errors import FormatError, LimitError
 from holdfast.formats.jld2.cursor import Cursor
 from holdfast.formats.jld2.datatypes import FLOATS, HEAP_ID, MAX_NESTING
 
-Kind = Literal["number", "bool", "text", "heap text", "other"]
-COMPLEX: Final = ("r", "i")
+Kind = Literal["number", "bool", "text", "heap text", "record", "other"]
+COMPLEX: Final = ["r", "i"]
 """The members of a complex number, as h5py writes it."""
+MAX_SIZE: Final = 2**31 - 1
+"""Bytes of one element, as NumPy has them."""
+BFLOAT16: Final = (bytes((0x20, 0x0F, 0)), bytes((0, 0, 16, 0, 7, 8, 0, 7, 127, 0, 0, 0)))
+"""Bits and properties of bfloat16, as of the numbers in ``FLOATS``."""
 BOOL: Final = {b"FALSE": 0, b"TRUE": 1}
 """The members of a truth value, as h5py writes it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """One element: its bytes, and for numbers their dtype; of a text, what fills it up (0, 1: zeros; 2: blanks)."""
+    """One element: its bytes, and its dtype where NumPy has one; of a text, what fills it up (0: whatever stands behind a zero;
+    1: zeros; 2: blanks)."""
 
     kind: Kind
     size: int
@@ -49,6 +56,16 @@ class Said:
 
     def other(self) -> Element:
         return Element("other", self.size)
+
+    def record(self, dtype: Any) -> Element:
+        """What is neither a number nor a text, of the dtype that NumPy makes of ``dtype``."""
+        if not 0 < self.size <= MAX_SIZE:
+            return self.other()
+        try:
+            made = np.dtype(dtype)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise FormatError(f"a datatype of {self.size:,} bytes that makes no sense: {error!s:.100}") from None
+        return Element("record", self.size, made) if made.itemsize == self.size else self.other()
 
     def number(self, letter: str) -> Element:
         return Element("number", self.size, np.dtype(f"{'>' if self.bits[0] & 1 else '<'}{letter}{self.size}"))
@@ -79,6 +96,8 @@ def _whole(cursor: Cursor, said: Said) -> Element:
 def _float(cursor: Cursor, said: Said) -> Element:
     properties = bytes(cursor.take(12))
     little = bytes((said.bits[0] & 0xFE, *said.bits[1:]))
+    if (said.bits, properties) == BFLOAT16 and said.size == 2:
+        return Element("number", 2, np.dtype(ml_dtypes.bfloat16))
     return said.number("f") if FLOATS.get(said.size) == (little, properties) else said.other()
 
 
@@ -88,7 +107,8 @@ def _time(cursor: Cursor, said: Said) -> Element:
 
 
 def _text(cursor: Cursor, said: Said) -> Element:
-    return Element("text", said.size, filled=said.bits[0] & 15)
+    filled = said.bits[0] & 15
+    return Element("text", said.size, np.dtype(f"S{said.size}") if 0 < said.size <= MAX_SIZE else None, filled)
 
 
 def _bits(cursor: Cursor, said: Said) -> Element:
@@ -99,7 +119,7 @@ def _bits(cursor: Cursor, said: Said) -> Element:
 
 def _opaque(cursor: Cursor, said: Said) -> Element:
     cursor.take(said.bits[0])
-    return said.other()
+    return said.record(f"V{said.size}")
 
 
 def _compound(cursor: Cursor, said: Said) -> Element:
@@ -108,11 +128,19 @@ def _compound(cursor: Cursor, said: Said) -> Element:
     for _ in range(said.count):
         name, offset = _name(cursor, said), cursor.number(width)
         cursor.take(28 if said.version == 1 else 0)
-        members.append((name, offset, read_element(cursor, said.depth + 1)))
-    names, places = tuple(name.decode("latin-1") for name, _, _ in members), [place for _, place, _ in members]
+        member = read_element(cursor, said.depth + 1)
+        if offset + member.size > said.size:
+            raise FormatError(f"a field reaches beyond its record of {said.size:,} bytes", cursor.at)
+        members.append((name, offset, member))
+    names, places = [name.decode("utf-8", "surrogateescape") for name, _, _ in members], [one for _, one, _ in members]
     if names == COMPLEX and places == [0, said.size // 2]:
-        return _of_two(members[0][2], members[1][2], said)
-    return said.other()
+        found = _of_two(members[0][2], members[1][2], said)
+        if found.dtype is not None:
+            return found
+    if not members or any(member.dtype is None for _, _, member in members):
+        return said.other()
+    formats = [member.dtype for _, _, member in members]
+    return said.record({"names": names, "formats": formats, "offsets": places, "itemsize": said.size})
 
 
 def _complex(cursor: Cursor, said: Said) -> Element:
@@ -139,7 +167,7 @@ def _enumeration(cursor: Cursor, said: Said) -> Element:
     if base.dtype is None or base.size != said.size:
         return said.other()
     if dict(zip(names, np.frombuffer(values, base.dtype).tolist(), strict=True)) == BOOL:
-        return Element("bool", said.size, base.dtype)
+        return Element("bool", said.size, np.dtype(bool) if said.size == 1 else base.dtype)
     return base
 
 
@@ -152,9 +180,12 @@ def _of_any_length(cursor: Cursor, said: Said) -> Element:
 def _array(cursor: Cursor, said: Said) -> Element:
     axes = cursor.number(1)
     cursor.take(3 if said.version < 3 else 0)
-    cursor.take(4 * axes * (2 if said.version < 3 else 1))
-    read_element(cursor, said.depth + 1)
-    return said.other()
+    sizes = tuple(cursor.number(4) for _ in range(axes))
+    cursor.take(4 * axes if said.version < 3 else 0)
+    base = read_element(cursor, said.depth + 1)
+    return (
+        said.other() if base.dtype is None or prod(sizes) * base.size != said.size else said.record((base.dtype, sizes))
+    )
 
 
 def _name(cursor: Cursor, said: Said) -> bytes:

@@ -1,4 +1,4 @@
-"""Attributes in HDF5's form for many: a tree that names them, and a heap that holds them.
+"""Attributes and links in HDF5's form for many: a tree that names them, and a heap that holds them.
 
 Strategy: the tree is gone through node by node, the heap is asked for what each of its records names. Every node and block
 must be in the file, say what it is and whose, have a right checksum, and be met once. The heap's own room is a table of
@@ -7,7 +7,7 @@ blocks that grow by doubling; a place in it leads to its block by arithmetic alo
 Source: HDF5 File Format Specification 3.0, III.A.2 (trees of version 2) and III.G (fractal heaps).
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Final
 
 from holdfast.errors import ChecksumError, FormatError
@@ -15,43 +15,39 @@ from holdfast.formats.hdf5.headers import Headers
 from holdfast.formats.jld2.cursor import UNDEFINED, Cursor
 from holdfast.formats.jld2.lookup3 import lookup3
 
-BY_NAME, HUGE = 8, 1
-"""Kinds of trees: attributes by their names, and what is too large for the blocks of a heap."""
-RECORD: Final = {BY_NAME: 17, HUGE: 24}
+HUGE, LINKS, ATTRIBUTES = 1, 5, 8
+"""Kinds of trees: what is too large for the blocks of a heap, links and attributes by their names."""
+RECORD: Final = {HUGE: 24, LINKS: 11, ATTRIBUTES: 17}
 """Bytes of a record of each."""
 NODE: Final = 10
 """Bytes of a node beside its records and the places of its children."""
-HEAP_ID: Final = 8
+HEAP_ID: Final = {LINKS: slice(4, 11), ATTRIBUTES: slice(0, 8)}
+"""Where a record has the name that the heap gave."""
 MAX_DEPTH: Final = 16
 
 
-def dense_attributes(headers: Headers, info: Cursor) -> Iterator[Cursor]:
-    """The body of each attribute that the message ``info`` leads to; none where it leads nowhere."""
-    at = info.at
-    version, bits = info.number(1), info.number(1)
-    if version:
-        raise FormatError(f"the place of many attributes, of version {version}", at)
-    info.take(2 if bits & 1 else 0)
-    heap_address, tree = info.number(8), info.number(8)
+def dense(headers: Headers, kind: int, heap_address: int, tree: int) -> Iterator[Cursor]:
+    """What each record of a tree names, in the heap; nothing where there are none."""
     if UNDEFINED in (heap_address, tree):
         return
-    heap = Heap(headers, heap_address)
-    for record in records(headers, tree, BY_NAME):
-        if record[HEAP_ID] & 2:
-            raise FormatError("an attribute stands in a table for many objects: it is not read", at)
-        yield heap.get(bytes(record[:HEAP_ID]))
+    place = HEAP_ID[kind]
+    heap = Heap(headers, heap_address, place.stop - place.start)
+    for record in records(headers, tree, kind, [RECORD[kind]]):
+        if kind == ATTRIBUTES and record[place.stop] & 2:
+            raise FormatError("an attribute stands in a table for many objects: it is not read", heap_address)
+        yield heap.get(bytes(record[place]))
 
 
 # -- the tree ---------------------------------------------------------------------------------------------------------
 
 
-def records(headers: Headers, address: int, kind: int) -> Iterator[memoryview]:
-    """The records of a tree."""
+def records(headers: Headers, address: int, kind: int, sizes: Collection[int]) -> Iterator[memoryview]:
+    """The records of a tree, each of one of these ``sizes``."""
     head = _signed(headers, address, 38, b"BTHD", kind, "a tree")
     size, width, depth = head.number(4), head.number(2), head.number(2)
     head.take(2)
     root, count = head.number(8), head.number(2)
-    if width != RECORD[kind] or size <= NODE + width or depth > MAX_DEPTH:
+    if width not in sizes or size <= NODE + width or depth > MAX_DEPTH:
         raise FormatError(f"a tree {depth} deep, of nodes of {size:,} bytes and records of {width}", head.at)
     counts, totals = _widths(size, width, depth)
     waiting, done = [(root, count, depth)] if root != UNDEFINED else [], set[int]()
@@ -94,14 +90,14 @@ def _width(number: int) -> int:
 class Heap:
     """What one heap holds, by the names that it gave."""
 
-    def __init__(self, headers: Headers, address: int) -> None:
+    def __init__(self, headers: Headers, address: int, length: int) -> None:
         self.headers, self.address = headers, address
-        head = headers.cursor(address, None, "a heap of attributes")
+        head = headers.cursor(address, None, "a heap")
         start = head.at
         _expect(head, b"FRHP")
         name, filters, self.bits, self.largest = head.number(2), head.number(2), head.number(1), head.number(4)
-        if filters or name != HEAP_ID:
-            raise FormatError("a heap of attributes that is compressed, or has names of another size", start)
+        if filters or name != length:
+            raise FormatError("a heap that is compressed, or gives names of another size", start)
         head.take(8)
         self.huge = head.number(8)
         head.take(8 + 8 + 8 + 8 + 8 + 8 + 8 + 8 + 8 + 8)
@@ -109,10 +105,10 @@ class Heap:
         bits = head.number(2)
         head.take(2)
         self.root, self.rows = head.number(8), head.number(2)
-        _check(headers, head, start)
+        checked_sum(headers, head, start)
         powers = all(0 < one < 2**32 and not one & one - 1 for one in (self.columns, self.first, self.direct))
         if not powers or self.direct < self.first or not 0 < bits <= 64:
-            raise FormatError("a heap of attributes whose blocks do not double", start)
+            raise FormatError("a heap whose blocks do not double", start)
         self.offset = (bits + 7) // 8
         self.length = min((_log2(self.direct) + 7) // 8, _width(self.largest))
         self._blocks, self._tables = dict[int, Cursor](), dict[int, Cursor]()
@@ -122,26 +118,26 @@ class Heap:
         """What ``name`` names."""
         kind = name[0] >> 4
         if kind not in (0, 1):
-            raise FormatError("a name in a heap of attributes, of a kind that is not known", self.address)
+            raise FormatError("a name in a heap, of a kind that is not known", self.address)
         if kind == 1:
             return self._of_large(int.from_bytes(name[1:], "little"))
         place = int.from_bytes(name[1 : 1 + self.offset], "little")
         length = int.from_bytes(name[1 + self.offset : 1 + self.offset + self.length], "little")
         block, inside = self._block(place)
         if inside < block.at or length > block.end - inside:
-            raise FormatError(f"an attribute of {length:,} bytes is said to stand across a block of a heap", inside)
-        return Cursor(block.data, inside, inside + length, "an attribute")
+            raise FormatError(f"what takes {length:,} bytes is said to stand across a block of a heap", inside)
+        return Cursor(block.data, inside, inside + length, "an entry of a heap")
 
     def _of_large(self, number: int) -> Cursor:
         if self._large is None:
-            raw = [bytes(record) for record in records(self.headers, self.huge, HUGE)]
+            raw = [bytes(record) for record in records(self.headers, self.huge, HUGE, [RECORD[HUGE]])]
             self._large = {one[16:]: (one[:8], one[8:16]) for one in raw}
         found = self._large.get(number.to_bytes(8, "little"))
         if found is None:
-            raise FormatError(f"a large attribute of number {number} is not there", self.address)
+            raise FormatError(f"entry {number} of a heap is not there", self.address)
         address, length = (int.from_bytes(part, "little") for part in found)
         self.headers.spend(length)
-        return self.headers.cursor(address, length, "an attribute")
+        return self.headers.cursor(address, length, "an entry of a heap")
 
     def _block(self, place: int) -> tuple[Cursor, int]:
         """The block in which a place of the heap is, behind its own head, and the byte of the file that is meant."""
@@ -150,7 +146,7 @@ class Heap:
             table = self._table(address, rows, start)
             row, column, size, begin = self._cell(place - start)
             if row >= rows:
-                raise FormatError(f"place {place:,} of a heap of attributes is beyond its {rows} rows", table.at)
+                raise FormatError(f"place {place:,} of a heap is beyond its {rows} rows", table.at)
             table.take(8 * (row * self.columns + column))
             address, start = table.number(8), start + begin
             rows = _log2(size) - _log2(self.first * self.columns) + 1 if size > self.direct else 0
@@ -180,7 +176,7 @@ class Heap:
             table = self.headers.cursor(address, self._head + used + 4, "a table of blocks")
             self._belongs(table, b"FHIB", start)
             cells = table.part(used)
-            _check(self.headers, table, table.at - used - self._head)
+            checked_sum(self.headers, table, table.at - used - self._head)
             self._tables[address] = cells
         cells = self._tables[address]
         return Cursor(cells.data, cells.at, cells.end, cells.what)
@@ -194,14 +190,14 @@ class Heap:
             said, whole[at : at + 4] = block.number(4), bytes(4)
             self.headers.spend(size)
             if lookup3(bytes(whole)) != said:
-                raise ChecksumError(f"a block of attributes at byte {block.at:,} has changed since it was written")
+                raise ChecksumError(f"a block of a heap at byte {block.at:,} has changed since it was written")
         return block
 
     def _belongs(self, block: Cursor, signature: bytes, start: int) -> None:
         at = block.at
         _expect(block, signature)
         if (block.number(8), block.number(self.offset)) != (self.address, start):
-            raise FormatError("a block of attributes is another heap's, or stands elsewhere in it", at)
+            raise FormatError("a block of a heap is another heap's, or stands elsewhere in it", at)
 
 
 def _log2(number: int) -> int:
@@ -220,7 +216,7 @@ def _signed(headers: Headers, address: int, length: int, signature: bytes, kind:
     if whole.number(1) != kind:
         raise FormatError(f"{what} is of another kind than is said", start)
     inner = whole.part(length - 10)
-    _check(headers, whole, start)
+    checked_sum(headers, whole, start)
     return inner
 
 
@@ -231,7 +227,7 @@ def _expect(cursor: Cursor, signature: bytes) -> None:
         raise FormatError(f"{cursor.what} does not stand where it is said to", at)
 
 
-def _check(headers: Headers, cursor: Cursor, start: int) -> None:
+def checked_sum(headers: Headers, cursor: Cursor, start: int) -> None:
     """Hold the bytes from ``start`` up to the cursor against the checksum at the cursor."""
     headers.spend(cursor.at - start)
     if lookup3(cursor.data[start : cursor.at]) != cursor.number(4):

@@ -11,20 +11,32 @@ from collections.abc import Iterator
 from typing import Final
 
 from holdfast.errors import FormatError, LimitError
-from holdfast.formats.hdf5.datatypes import read_element
+from holdfast.formats.hdf5.datatypes import Element, read_element
 from holdfast.formats.jld2.cursor import Cursor
+from holdfast.formats.jld2.datatypes import read_shared
 from holdfast.formats.jld2.objects import CONTINUATION, MAX_CHUNKS, Objects, read_space
 
-SPACE, DATATYPE, FILL, LAYOUT, ATTRIBUTE, ATTRIBUTES, CACHE = 1, 3, 5, 8, 12, 21, 24
-"""Kinds of messages: the shape, the datatype, what stands where nobody wrote, where the data are, one attribute, where many
-attributes are, and a picture of the library's memory."""
-COMPACT: Final = {(3, 0), (4, 0)}
-"""Versions and kinds of a layout whose data stand in the header itself."""
+SPACE, LINK_INFO, DATATYPE, OLD_FILL, FILL, LINK, ELSEWHERE, LAYOUT, GROUP_INFO, FILTERS = (
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    7,
+    8,
+    10,
+    11,
+)
+ATTRIBUTE, TABLE, ATTRIBUTES, CACHE = 12, 17, 21, 24
+"""Kinds of messages: the shape; where many links are; the datatype; what stands where nobody wrote, in two forms; one link;
+data in another file; where the data are; what a group is like; the filters; one attribute; the links of an old group; where
+many attributes are; and a picture of the library's memory."""
 SHARED: Final = 2
 """Flag of a message that stands elsewhere."""
 FREE: Final = 1 << 20
 """Bytes that headers and what belongs to them may take beyond a few times the file."""
-TIMES: Final = 4
+TIMES: Final = 16
 
 Message = tuple[int, int, Cursor]
 """Kind, flags, body."""
@@ -52,9 +64,21 @@ class Headers(Objects):
             raise LimitError("its headers lead into one another: they are longer than the file")
 
     def is_dataset(self, address: int) -> bool:
-        """Whether the object at ``address`` is a dataset; its whole header has been read then."""
+        """Whether the object at ``address`` is a dataset, and not a group.
+
+        Raises FormatError for a datatype by itself, and for what is neither.
+        """
         if address not in self._datasets:
-            self._datasets[address] = {kind for kind, _, _ in self.checked(address)} >= {SPACE, LAYOUT}
+            kinds = {kind for kind, _, _ in self.checked(address)}
+            if kinds >= {SPACE, LAYOUT}:
+                self._datasets[address] = True
+            elif kinds & {TABLE, LINK_INFO, LINK, GROUP_INFO}:
+                self._datasets[address] = False
+            else:
+                what = (
+                    "a datatype by itself, which has no value" if DATATYPE in kinds else "neither a group nor an array"
+                )
+                raise FormatError(f"the object at address {address:,} is {what}")
         return self._datasets[address]
 
     def checked(self, address: int) -> Iterator[Message]:
@@ -103,3 +127,12 @@ class Headers(Objects):
     def _check(self, start: int, end: Cursor) -> None:
         self.spend(end.at - start)
         super()._check(start, end)
+
+
+def shared_element(headers: Headers, said: Cursor) -> Element:
+    """The datatype that stands in the file for itself, at the address that the cursor says."""
+    address = read_shared(said).address
+    for kind, flags, body in headers.messages(address):
+        if kind == DATATYPE and not flags & SHARED:
+            return read_element(body)
+    raise FormatError(f"no datatype stands at address {address:,}", said.at)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from holdfast.errors import ChecksumError, FormatError, LimitError
-from holdfast.formats.foreign.filters import Filter
+from holdfast.formats.foreign.filters import Filter, Growth
 from holdfast.formats.jld2.cursor import UNDEFINED, Cursor
 from holdfast.formats.jld2.datatypes import Datatype, read_datatype, read_shared
 from holdfast.formats.jld2.lookup3 import lookup3
@@ -74,6 +74,7 @@ class Objects:
 
     def __init__(self, data: memoryview) -> None:
         self.data = data
+        self.growth = Growth(len(data))
         self.root = self._superblock()
 
     def _superblock(self) -> int:
