@@ -45,6 +45,7 @@ MODULES: Final[dict[str, tuple[str, ...]]] = {
         "headers",
         "pickles",
         "hdf5_files",
+        "hdf5_headers",
         "jld2_objects",
         "arrays",
         "safetensors_files",

@@ -20,7 +20,7 @@ from pathlib import Path
 from reprlib import repr as short
 from typing import Any, Final
 
-sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]
+sys.path[:0] = [str(Path(__file__).resolve().parents[number]) for number in (1, 2)]
 
 import h5py  # noqa: E402
 import numpy as np  # noqa: E402

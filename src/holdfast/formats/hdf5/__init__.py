@@ -27,6 +27,7 @@ from holdfast.formats.hdf5 import superblock
 from holdfast.formats.hdf5.arrays import Arrays
 from holdfast.formats.hdf5.headers import Headers
 from holdfast.formats.hdf5.tree import Tree
+from holdfast.formats.jld2.cursor import UNDEFINED
 from holdfast.storage import local
 
 __all__ = ["open_file"]
@@ -43,11 +44,10 @@ def open_file(path: Path, *, mmap: bool = True) -> File:
     try:
         first = superblock.check(data)
         headers = Headers(data, first.start)
-        for address in first.objects:
-            for _ in headers.checked(address):
-                pass
+        if first.extension != UNDEFINED:
+            list(headers.checked(first.extension))
         arrays = Arrays(headers)
-        tree = Tree(first.objects[-1], arrays)
+        tree = Tree(first.root, arrays)
         names = tree.names()
     except FormatError as error:
         raise in_file(error, fspath(path)) from None

@@ -1,8 +1,7 @@
-"""What is checked of an HDF5 file before HDF5's library sees it.
+"""The first structure of an HDF5 file, from which all others are found.
 
-Strategy: the library is written in C and trusts a file more than we do. So the first structure, from which all others
-are found, is read here: its signature, version and widths, whether the file is as long as it says, whether it is one
-part of several, and its checksum where it has one.
+Strategy: its signature, version and widths, whether the file is as long as it says, whether it is one part of several, and
+its checksum where it has one.
 
 Source: HDF5 File Format Specification 3.0, II.A.
 """
@@ -22,14 +21,16 @@ OLD_HEAD: Final = 24
 
 @dataclass(frozen=True, slots=True)
 class First:
-    """What the first structure leads to: from where addresses are counted, the objects that the library reads at once."""
+    """What the first structure leads to: from where addresses are counted, the first group, and what more is said of the
+    file (UNDEFINED: nothing)."""
 
     start: int
-    objects: tuple[int, ...]
+    root: int
+    extension: int
 
 
 def check(data: memoryview) -> First:
-    """What is at the beginning. Raises FormatError or ChecksumError for a file that HDF5's library need not see."""
+    """What is at the beginning. Raises FormatError for a file that HDF5 did not write so, ChecksumError for a changed one."""
     start = next((at for at in PLACES if bytes(data[at : at + len(SIGNATURE)]) == SIGNATURE), None)
     if start is None:
         raise FormatError("HDF5's signature stands nowhere in it", 0)
@@ -45,10 +46,10 @@ def check(data: memoryview) -> First:
     size = end + base if version < 2 and base and end + base <= len(data) else end
     if size > len(data):
         raise FormatError(f"the file breaks off: {size:,} bytes were written, {len(data):,} are there", len(data))
-    return First(start, tuple(one for one in objects if one != UNDEFINED))
+    return First(start, *objects)
 
 
-def _old(cursor: Cursor, start: int, version: int) -> tuple[int, int, bool, tuple[int, ...]]:
+def _old(cursor: Cursor, start: int, version: int) -> tuple[int, int, bool, tuple[int, int]]:
     """Base and end of the file, whether there is a driver's block, and the objects; versions 0 and 1."""
     cursor.take(4)
     widths = cursor.number(1), cursor.number(1)
@@ -56,17 +57,17 @@ def _old(cursor: Cursor, start: int, version: int) -> tuple[int, int, bool, tupl
     cursor.take(start + OLD_HEAD + (4 if version else 0) - cursor.at)
     base, _, end, driver = (cursor.number(8) for _ in range(4))
     cursor.take(8)  # the name of the root, which has none
-    return base, end, driver != UNDEFINED, (cursor.number(8),)
+    return base, end, driver != UNDEFINED, (cursor.number(8), UNDEFINED)
 
 
-def _new(cursor: Cursor, start: int) -> tuple[int, int, bool, tuple[int, ...]]:
+def _new(cursor: Cursor, start: int) -> tuple[int, int, bool, tuple[int, int]]:
     """The same, of versions 2 and 3."""
     _check_widths((cursor.number(1), cursor.number(1)), start)
     cursor.take(1)
     base, extension, end, root = (cursor.number(8) for _ in range(4))
     if lookup3(cursor.data[start : cursor.at]) != cursor.number(4):
         raise ChecksumError("the superblock has changed since it was written (its checksum does not match)")
-    return base, end, False, (extension, root)
+    return base, end, False, (root, extension)
 
 
 def _check_widths(widths: tuple[int, int], start: int) -> None:
