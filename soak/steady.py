@@ -15,8 +15,11 @@ import contextlib
 import gc
 import io
 import os
+import shutil
+import sys
 import tempfile
 import time
+from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,7 +45,11 @@ HOUR: Final = 3600.0
 ALLOWED: Final[Mapping[str, float]] = {"KiB of memory": 1024.0, "descriptors": 0.5, "threads": 0.5}
 """What is measured, and how much of it the whole time may add by its slope. A mebibyte is what pages that come and go make
 uncertain; half a descriptor is none."""
+TOLD: Final = 200
+"""Rounds between two words about what is held."""
 STEPS: Final = 3
+RUN: Final = 60
+"""Steps of a run; then another begins, for the history of one run grows with its steps."""
 SIZE: Final = 100
 """Inputs and outputs of the model's layers."""
 
@@ -54,8 +61,8 @@ SIZE: Final = 100
 class Measures:
     """What the process held after each round, and when."""
 
-    seconds: list[float] = field(default_factory=list)
-    held: dict[str, list[float]] = field(default_factory=lambda: {what: [] for what in ALLOWED})
+    seconds: "array[float]" = field(default_factory=lambda: array("d"))
+    held: dict[str, "array[float]"] = field(default_factory=lambda: {what: array("d") for what in ALLOWED})
 
     def add(self) -> None:
         gc.collect()
@@ -63,6 +70,11 @@ class Measures:
         self.seconds.append(time.monotonic())
         for what, number in zip(self.held, found, strict=True):
             self.held[what].append(number)
+        if len(self.seconds) % TOLD == 0:
+            print(
+                f"  {', '.join(f'{number:,.0f} {what}' for what, number in zip(self.held, found, strict=True))}",
+                file=sys.stderr,
+            )
 
     def tell(self, tally: Tally) -> None:
         """The slope of each into ``tally``; one that adds more than is allowed is a failure."""
@@ -161,6 +173,8 @@ def series(bench: Bench) -> None:
         first = run.track(model=bench.model, opt=bench.opt).resume().step
         for step in range(first, first + STEPS):
             run.step(step, loss=1.0)
+    if first + STEPS >= RUN:
+        shutil.rmtree(bench.folder / "run")
 
 
 class Unknown:
