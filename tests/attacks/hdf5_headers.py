@@ -498,3 +498,20 @@ for name, value in {"more": b"\x08\0", "fewer": b"\6\0", "far": b"\xff\xff", "no
         must=REFUSED,
         check=DATA,
     )
+
+
+def odd_truths(**options: Any) -> bytes:
+    """Truths of which one is 2."""
+    data = made(lambda file: file.create_dataset("x", data=[True, False] * 20, **options) and None)
+    at = data.index(b"\1\0" * 20)
+    return data[:at] + b"\2" + data[at + 1 :]
+
+
+for name, options in {"whole": {}, "in_parts": {"chunks": (40,)}}.items():
+    give(
+        f"h5_truths_{name}",
+        "a truth that is neither",
+        partial(odd_truths, **options),
+        must=REFUSED,
+        check="vocab/numpy.py: a Bool is 0 or 1",
+    )
