@@ -28,6 +28,9 @@ SWEEP: Final = 20_000
 PATIENCE: Final = 60
 """Seconds of processor time that ``TOGETHER`` executions may take, so that a process may rest as long as it likes."""
 TOGETHER: Final = 64
+LONG: Final = 24 * 3600
+"""Seconds after which atheris itself ends an execution: never, for it is watched here. 0 is none to libFuzzer, but to atheris it
+is no time at all, and whatever runs when its clock ticks ends the process."""
 
 
 MEMORY: Final = 384 << 20
@@ -50,10 +53,14 @@ def most_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def limit_addresses() -> None:
+def addresses() -> int:
+    """Bytes of addresses that the process has."""
     with open("/proc/self/statm") as file:
-        size = int(file.read().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (size + ADDRESSES, resource.RLIM_INFINITY))
+        return int(file.read().split()[0]) * resource.getpagesize()
+
+
+def limit_addresses() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (addresses() + ADDRESSES, resource.RLIM_INFINITY))
 
 
 def hangs(number: int, frame: Any) -> None:
@@ -70,13 +77,15 @@ class Watch:
         self.kept_for, self.kept_as = keep or (name, bytes)
         self.count, self.escapes = 0, dict[str, str]()
         self.started = time.monotonic()
-        self.most = most_memory()
+        self.most, self.room = most_memory(), addresses() + ADDRESSES // 4
         self.ends = None if seconds is None else self.started + seconds
         signal.signal(signal.SIGVTALRM, hangs)
 
     def __call__(self, data: bytes) -> None:
         if self.count % TOGETHER == 0:
             signal.setitimer(signal.ITIMER_VIRTUAL, PATIENCE)
+            if addresses() > self.room:
+                gc.collect()  # of what is mapped and waits for the collector there must not be too much
         try:
             self.run(data)
         except Exception as error:
@@ -180,7 +189,7 @@ def guided(
             f"-max_len={largest}",
             "-print_final_stats=1",
             "-rss_limit_mb=4096",
-            "-timeout=0",
+            f"-timeout={LONG}",
             f"-artifact_prefix={folder.parent}/",
             str(folder),
         ],
