@@ -2,8 +2,9 @@
 
 Strategy: a try is a round of everything that a long run does: files of every format written, opened in each way and refused,
 a Series that goes on from where the round before left it. After each round, when nothing of it should be left, the process is
-measured. What comes of a slope by least squares, over all but the first rounds (in which memory pools fill), is told for an
-hour, and held against what the whole time may add.
+measured. The slope over all but the first rounds (in which memory pools fill) is told for an hour, and held against what the
+whole time may add. It is the median of the slopes between any two measures (Theil and Sen): a leak goes on and on, where an
+allocator that takes one more arena, and keeps it, makes one step.
 
     bson      save, load in each way, restore, verify, inspect, the command
     formats   the files of other formats, and saves of those that are written
@@ -41,6 +42,8 @@ from soak.kills import MEMORY
 WARM: Final = 0.2
 """The share of the measures that come before everything has been used often enough."""
 MIN_MEASURES: Final = 10
+POINTS: Final = 500
+"""Measures, spread over the whole time, between which the slope is taken."""
 HOUR: Final = 3600.0
 ALLOWED: Final[Mapping[str, float]] = {"KiB of memory": 1024.0, "descriptors": 0.5, "threads": 0.5}
 """What is measured, and how much of it the whole time may add by its slope. A mebibyte is what pages that come and go make
@@ -95,14 +98,15 @@ class Measures:
 
 
 def slope(seconds: Sequence[float], numbers: Sequence[float]) -> float:
-    """By how much ``numbers`` grow in a second, by least squares.
+    """By how much ``numbers`` grow in a second, by the median of the slopes between any two of at most ``POINTS``.
 
-    >>> round(slope([0, 1, 2, 3], [5, 7, 9, 11]), 9)
-    2.0
+    >>> slope([0, 1, 2, 3], [5, 7, 9, 11]), slope([0, 1, 2, 3, 4, 5], [5, 5, 5, 5, 5, 9])
+    (2.0, 0.0)
     """
-    times, values = np.asarray(seconds, float), np.asarray(numbers, float)
-    times = times - times.mean()
-    return float(times @ (values - values.mean()) / (times @ times))
+    some = np.linspace(0, len(seconds) - 1, min(len(seconds), POINTS)).astype(int)
+    times, values = np.asarray(seconds, float)[some], np.asarray(numbers, float)[some]
+    earlier, later = np.triu_indices(len(some), 1)
+    return float(np.median((values[later] - values[earlier]) / (times[later] - times[earlier])))
 
 
 def memory() -> float:
