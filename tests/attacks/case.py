@@ -46,6 +46,7 @@ MODULES: Final[dict[str, tuple[str, ...]]] = {
         "pickles",
         "hdf5_files",
         "hdf5_headers",
+        "hdf5_indexes",
         "jld2_objects",
         "arrays",
         "safetensors_files",

@@ -1,4 +1,4 @@
-"""The headers of objects, read before HDF5's library sees them.
+"""The headers of objects, in every form.
 
 Strategy: an object is where its address says. Its messages are taken one by one, in HDF5's older form and in the newer,
 whose checksum is held against them; each must be whole, and every datatype and shape among them readable. What all headers
@@ -16,19 +16,10 @@ from holdfast.formats.jld2.cursor import Cursor
 from holdfast.formats.jld2.datatypes import read_shared
 from holdfast.formats.jld2.objects import CONTINUATION, MAX_CHUNKS, Objects, read_space
 
-SPACE, LINK_INFO, DATATYPE, OLD_FILL, FILL, LINK, ELSEWHERE, LAYOUT, GROUP_INFO, FILTERS = (
-    1,
-    2,
-    3,
-    4,
-    5,
-    6,
-    7,
-    8,
-    10,
-    11,
-)
-ATTRIBUTE, TABLE, ATTRIBUTES, CACHE = 12, 17, 21, 24
+SPACE, LINK_INFO, DATATYPE = 1, 2, 3
+OLD_FILL, FILL, LINK, ELSEWHERE = 4, 5, 6, 7
+LAYOUT, GROUP_INFO, FILTERS, ATTRIBUTE = 8, 10, 11, 12
+TABLE, ATTRIBUTES, CACHE = 17, 21, 24
 """Kinds of messages: the shape; where many links are; the datatype; what stands where nobody wrote, in two forms; one link;
 data in another file; where the data are; what a group is like; the filters; one attribute; the links of an old group; where
 many attributes are; and a picture of the library's memory."""
@@ -43,7 +34,8 @@ Message = tuple[int, int, Cursor]
 
 
 class Headers(Objects):
-    """The headers of the file ``data``, in which addresses are counted from ``start``."""
+    """The headers of the file ``data``, in which addresses are counted from ``start``. The newer form is read as JLD2's, whose
+    first structure stands elsewhere and is not looked at here."""
 
     def __init__(self, data: memoryview, start: int) -> None:
         self.data, self.start = data, start
