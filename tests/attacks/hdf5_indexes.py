@@ -10,7 +10,7 @@ import numpy as np
 
 from attacks.case import EITHER, REFUSED
 from attacks.case import give as give_case
-from attacks.hdf5_files import made
+from attacks.hdf5_files import chunk, made
 from attacks.hdf5_headers import FAR, FORMS, LONG, TEXTS, behind, heap_place, many, patched
 from fuzz.sums import mended
 from holdfast.formats.jld2.lookup3 import lookup3
@@ -286,4 +286,30 @@ for name, options in {"whole": {}, "in_parts": {"chunks": (40,)}}.items():
         partial(odd_truths, **options),
         must=REFUSED,
         check="vocab/numpy.py: a Bool is 0 or 1",
+    )
+
+
+# -- Zstandard, where it is installed ---------------------------------------------------------------------------------
+
+
+def frame(window: int, blocks: int) -> bytes:
+    """A frame of Zstandard's: a window of 2^window bytes, and blocks of 128 kB of one letter each."""
+    block = ((128 << 10) << 3 | 1 << 1).to_bytes(3, "little") + b"x"
+    return b"\x28\xb5\x2f\xfd\0" + bytes(((window - 10) << 3,)) + block * blocks + b"\1\0\0"
+
+
+for name, (idea, size, data) in {
+    "bomb": ("256 MB in 8 kB, of which 16 bytes are said to be", 16, frame(20, 2048)),
+    "bomb_declared": ("256 MB in 8 kB, all of which are said to be", 1 << 28, frame(20, 2048)),
+    "window_31": ("a window of 2 GB for 128 kB", 128 << 10, frame(31, 1)),
+    "window_41": ("a window of 2 TB for 128 kB", 128 << 10, frame(41, 1)),
+    "cut": ("a frame that breaks off", 128 << 10, frame(20, 1)[:9]),
+    "garbage": ("a frame that is none", 16, b"no frame"),
+}.items():
+    give(
+        f"h5_zstd_{name}",
+        f"a part packed by Zstandard: {idea}",
+        partial(made, chunk((size,), data, filter_=32015)),
+        must=REFUSED,
+        check="formats/foreign/filters.py: unpacking stops at the declared size",
     )

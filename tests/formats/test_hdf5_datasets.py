@@ -198,3 +198,27 @@ def test_a_kind_of_number_that_numpy_lacks(tmp_path: Path) -> None:
         h5py.h5d.create(file.id, b"a", kind, h5py.h5s.create_simple((5,)))
     with pytest.raises(FormatError, match="'a' holds"):
         load(path)
+
+
+def test_zstandard(tmp_path: Path) -> None:
+    zstandard = pytest.importorskip("zstandard")
+    path, values = tmp_path / "a.h5", np.arange(40_000, dtype="<i4")
+    with h5py.File(path, "w") as file:
+        plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        plist.set_chunk((20_000,))
+        plist.set_filter(32015, h5py.h5z.FLAG_OPTIONAL, ())
+        made = h5py.h5d.create(file.id, b"a", h5py.h5t.STD_I32LE, h5py.h5s.create_simple((40_000,)), plist)
+        for start in (0, 20_000):
+            raw = zstandard.ZstdCompressor().compress(values[start : start + 20_000].tobytes())
+            made.write_direct_chunk((start,), raw, 0)
+    assert np.array_equal(load(path)["a"], values)
+
+
+def test_a_large_datatype_that_many_share(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["kind"] = np.dtype([(f"a field with a long name, {number}", "f4") for number in range(300)])
+        for number in range(1500):
+            file.create_dataset(f"a{number}", (0,), file["kind"])
+        del file["kind"]
+    assert len(load(path)) == 1500

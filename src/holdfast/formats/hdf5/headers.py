@@ -27,7 +27,8 @@ SHARED: Final = 2
 """Flag of a message that stands elsewhere."""
 FREE: Final = 1 << 20
 """Bytes that headers and what belongs to them may take beyond a few times the file."""
-TIMES: Final = 16
+TIMES: Final = 8
+"""An honest header is read three times: for what it is, for its attributes, and for its links or its array."""
 
 Message = tuple[int, int, Cursor]
 """Kind, flags, body."""
@@ -41,6 +42,8 @@ class Headers(Objects):
         self.data, self.start = data, start
         self.left = TIMES * len(data) + FREE
         self._datasets: dict[int, bool] = {}
+        self.shared: dict[int, Element] = {}
+        """Datatypes that stand for themselves, by address: many arrays may have the same."""
 
     def cursor(self, address: int, length: int | None, what: str) -> Cursor:
         """The part of the file at ``address``. Raises FormatError where it is not in the file."""
@@ -124,7 +127,9 @@ class Headers(Objects):
 def shared_element(headers: Headers, said: Cursor) -> Element:
     """The datatype that stands in the file for itself, at the address that the cursor says."""
     address = read_shared(said).address
-    for kind, flags, body in headers.messages(address):
-        if kind == DATATYPE and not flags & SHARED:
-            return read_element(body)
-    raise FormatError(f"no datatype stands at address {address:,}", said.at)
+    if address not in headers.shared:
+        found = [body for kind, flags, body in headers.messages(address) if kind == DATATYPE and not flags & SHARED]
+        if not found:
+            raise FormatError(f"no datatype stands at address {address:,}", said.at)
+        headers.shared[address] = read_element(found[0])
+    return headers.shared[address]
