@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import random
+import resource
 import signal
 import sys
 import time
@@ -27,10 +28,39 @@ SWEEP: Final = 20_000
 PATIENCE: Final = 60
 """Seconds of processor time that ``TOGETHER`` executions may take, so that a process may rest as long as it likes."""
 TOGETHER: Final = 64
+LONG: Final = 24 * 3600
+"""Seconds after which atheris itself ends an execution: never, for it is watched here. 0 is none to libFuzzer, but to atheris it
+is no time at all, and whatever runs when its clock ticks ends the process."""
+
+
+MEMORY: Final = 384 << 20
+"""Bytes that one execution may take beyond the most that there was before. One array may take 64 MiB for nothing, and a few
+steps of unpacking as much again each."""
+ADDRESSES: Final = 8 << 30
+"""Bytes of addresses that the process may have beyond those at the start, so that what takes too many ends in an error."""
 
 
 class Hang(Exception):
     """An execution that does not end."""
+
+
+class Greed(Exception):
+    """An execution that takes too much memory."""
+
+
+def most_memory() -> int:
+    """Bytes of memory that the process had at most."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def addresses() -> int:
+    """Bytes of addresses that the process has."""
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[0]) * resource.getpagesize()
+
+
+def limit_addresses() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (addresses() + ADDRESSES, resource.RLIM_INFINITY))
 
 
 def hangs(number: int, frame: Any) -> None:
@@ -47,16 +77,22 @@ class Watch:
         self.kept_for, self.kept_as = keep or (name, bytes)
         self.count, self.escapes = 0, dict[str, str]()
         self.started = time.monotonic()
+        self.most, self.room = most_memory(), addresses() + ADDRESSES // 4
         self.ends = None if seconds is None else self.started + seconds
         signal.signal(signal.SIGVTALRM, hangs)
 
     def __call__(self, data: bytes) -> None:
         if self.count % TOGETHER == 0:
             signal.setitimer(signal.ITIMER_VIRTUAL, PATIENCE)
+            if addresses() > self.room:
+                gc.collect()  # of what is mapped and waits for the collector there must not be too much
         try:
             self.run(data)
         except Exception as error:
             self.escaped(data, error)
+        before, self.most = self.most, most_memory()
+        if self.most - before > MEMORY and self.count:
+            self.escaped(data, Greed(f"took {(self.most - before) >> 20:,} MiB"))
         self.count += 1
         if self.count % SWEEP == 0:
             gc.collect()
@@ -70,8 +106,9 @@ class Watch:
         return late or (self.runs is not None and self.count >= self.runs)
 
     def escaped(self, data: bytes, error: Exception) -> None:
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        place = f"{type(error).__name__} at {Path(last.filename).name}:{last.lineno}"
+        trace = traceback.extract_tb(error.__traceback__)
+        where = f" at {Path(trace[-1].filename).name}:{trace[-1].lineno}" if trace else ""
+        place = f"{type(error).__name__}{where}"
         if place in self.escapes:
             return
         self.escapes[place] = f"{error!s:.200}"
@@ -152,7 +189,7 @@ def guided(
             f"-max_len={largest}",
             "-print_final_stats=1",
             "-rss_limit_mb=4096",
-            "-timeout=0",
+            f"-timeout={LONG}",
             f"-artifact_prefix={folder.parent}/",
             str(folder),
         ],
@@ -178,6 +215,7 @@ def main(arguments: list[str]) -> None:
     gc.collect()
     gc.freeze()
     gc.disable()
+    limit_addresses()
     watch = Watch(name, target.run, target.keep, int(runs) or None, float(seconds) or None, Path(told))
     if atheris is None:
         plainly(watch, starts, int(seed), target.largest if target.keep else 0)

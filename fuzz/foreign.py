@@ -3,7 +3,7 @@
 Strategy: other formats are read by path, some by a library of their own, so each input is a file in memory, through ``load``
 and ``inspect`` as everybody calls them. Where a checksum stands before what is to be tried (the CRC of a zip, the sum of
 HDF5's headers), it is made right first, or no change would ever come behind it: bytes that are no zip become what a zip
-holds. What HDF5's own library does with bytes can end the process; the input then still lies there.
+holds.
 """
 
 import io
@@ -19,14 +19,12 @@ from typing import Any, Final
 import numpy as np
 import torch
 
+from fuzz.sums import mended
 from holdfast import inspect, load, save
 from holdfast.errors import HoldfastError
-from holdfast.formats.jld2.lookup3 import lookup3
 
 MEMORY: Final = "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir()
 VECTORS: Final = Path(__file__).resolve().parent.parent / "tests" / "vectors"
-HEADER: Final = b"OHDR\2"
-"""How a header of HDF5's begins; behind it, flags that say how wide its length is, and which times stand before that."""
 STORAGE: Final = 32
 """Bytes of each storage that stands beside a pickle."""
 
@@ -76,23 +74,6 @@ def pickles(data: bytes) -> None:
         return
     storages = [(f"m/data/{number}", bytes(STORAGE)) for number in range(2)]
     through(zipped(("m/data.pkl", data), ("m/byteorder", b"little"), ("m/version", b"3\n"), *storages))
-
-
-def mended(data: bytes) -> bytes:
-    """``data`` with the right sum behind each header of HDF5's, and behind its first structure."""
-    found, at = bytearray(data), data.find(HEADER)
-    while at >= 0:
-        flags = data[at + 5] if at + 5 < len(data) else 0
-        start = at + 6 + 16 * bool(flags & 0x20) + 4 * bool(flags & 0x10)
-        width = 1 << (flags & 3)
-        end = start + width + int.from_bytes(data[start : start + width], "little")
-        if end + 4 <= len(data):
-            found[end : end + 4] = lookup3(bytes(found[at:end])).to_bytes(4, "little")
-        at = data.find(HEADER, at + 1)
-    first = data.find(b"\x89HDF\r\n\x1a\n")
-    if 0 <= first <= len(data) - 48 and data[first + 8] in (2, 3):
-        found[first + 44 : first + 48] = lookup3(bytes(found[first : first + 44])).to_bytes(4, "little")
-    return bytes(found)
 
 
 def headers(data: bytes) -> None:
@@ -174,7 +155,7 @@ def jld2_seeds() -> list[bytes]:
 def hdf5_seeds() -> list[bytes]:
     import h5py
 
-    writers: tuple[Callable[[Any], None], ...] = (plain_groups, links_and_attributes, chunks)
+    writers: tuple[Callable[[Any], None], ...] = (plain_groups, links_and_attributes, chunks, many_attributes, texts)
     found = []
     for write, libver, number in (
         (write, libver, n) for write in writers for n, libver in enumerate(("earliest", "latest"))
@@ -203,6 +184,21 @@ def chunks(file: Any) -> None:
         "z", data=np.arange(8, dtype="i2"), chunks=(4,), compression="gzip", shuffle=True, fletcher32=True
     )
     file["r"] = np.zeros(2, [("x", "f4"), ("y", "i8")])
+    for name, most in {"fixed": (3, 3), "grows": (None, 3), "tree": (None, None)}.items():
+        file.create_dataset(name, data=np.ones((3, 3), "i1"), chunks=(2, 2), maxshape=most)
+
+
+def many_attributes(file: Any) -> None:
+    for number in range(9):
+        file.attrs[f"a{number}"] = [number] * 2
+
+
+def texts(file: Any) -> None:
+    import h5py
+
+    kind = h5py.string_dtype()
+    file.create_dataset("t", (4,), kind, chunks=(2,), fillvalue="f")[0] = "abc"
+    file.attrs["b"], file.attrs["c"] = [True, False], 1j
 
 
 def warm() -> None:

@@ -287,6 +287,12 @@ TARGETS: Final[dict[str, Target]] = {
             "torch", "any bytes as a file of torch's, or as the pickle in one", foreign.pickles, foreign.torch_seeds
         ),
         Target("jld2", "any bytes as a JLD2 file whose sums are right", foreign.headers, foreign.jld2_seeds),
-        Target("hdf5", "any bytes as an HDF5 file whose sums are right", foreign.headers, foreign.hdf5_seeds),
+        Target(
+            "hdf5",
+            "any bytes as an HDF5 file whose sums are right",
+            foreign.headers,
+            foreign.hdf5_seeds,
+            largest=2 * LARGEST,
+        ),
     )
 }

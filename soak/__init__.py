@@ -13,6 +13,7 @@ full.py      a disk that is full at every 4 KiB of a save
 fuzz.py      bytes through the targets of the folder fuzz
 kills.py     a process that saves in a loop is killed at random moments
 mutate.py    documents through them
+steady.py    one process does everything for long, and does not grow
 inject.py    how a system call is made to fail
 volume.py    file systems of our own: to be filled, and to be cut off
 

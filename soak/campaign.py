@@ -22,6 +22,7 @@ CAMPAIGNS: Final[Mapping[str, str]] = {
     "fuzz": "bytes that nobody would write, through the reader and all of load",
     "kills": "a process that saves in a loop is killed at random moments, and goes on",
     "mutate": "documents of the vocabularies' own words, put together wrongly, through load and inspect",
+    "steady": "one process that saves, loads and resumes: its memory, descriptors and threads stay as they are",
 }
 """Name of the module -> what it does. The module is imported when it is asked for, since each may need other packages."""
 

@@ -77,6 +77,30 @@ def test_an_escape_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
         agree(b"\x10\0\0\0\x12a\0\1\0\0\0\0\0\0\0\0")
 
 
+def test_greed_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An execution that takes half a gigabyte is an escape, whatever it gives; one that takes little is none."""
+    from fuzz import drive
+
+    monkeypatch.setattr(drive, "CORPUS", tmp_path)
+    most = iter([0, 1 << 20, 1 << 29, 1 << 29])
+    monkeypatch.setattr(drive, "most_memory", lambda: next(most))
+    watch = drive.Watch("read", lambda data: None, None, None, None, tmp_path / "told")
+    for data in (b"a", b"b", b"c"):
+        watch(data)
+    assert list(watch.escapes) == ["Greed"]
+    assert [path.read_bytes() for path in tmp_path.glob("read/*")] == [b"b"]
+
+
+def test_sums_are_made_right() -> None:
+    from fuzz import foreign
+    from fuzz.sums import mended
+
+    for good in (*foreign.hdf5_seeds(), *foreign.jld2_seeds()):
+        assert mended(good) == good
+        for at in range(good.index(b"OHDR") if b"OHDR" in good else 0, len(good), 97):
+            assert mended(mended(good[:at] + b"?" + good[at + 1 :])) == mended(good[:at] + b"?" + good[at + 1 :])
+
+
 def test_a_file_of_64_kib_damaged_in_every_way() -> None:
     """A part of what ``python -m fuzz.flips`` does in full with 1 MiB."""
     subject = flips.Subject(flips.sample(1 << 16))

@@ -45,6 +45,8 @@ MODULES: Final[dict[str, tuple[str, ...]]] = {
         "headers",
         "pickles",
         "hdf5_files",
+        "hdf5_headers",
+        "hdf5_indexes",
         "jld2_objects",
         "arrays",
         "safetensors_files",

@@ -6,7 +6,7 @@ well. Names of one line share a process, unless one of them ends it.
 """
 
 import gc
-import importlib
+import importlib.util
 import json
 import os
 import resource
@@ -20,7 +20,7 @@ from pathlib import Path
 from reprlib import repr as short
 from typing import Any, Final
 
-sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]
+sys.path[:0] = [str(Path(__file__).resolve().parents[number]) for number in (1, 2)]
 
 import h5py  # noqa: E402
 import numpy as np  # noqa: E402
@@ -85,6 +85,8 @@ def warm(folder: Path) -> None:
         write(str(folder / other))
         for work in WAYS.values():
             work(folder / other)
+    if importlib.util.find_spec("zstandard"):
+        importlib.import_module("zstandard")
     "\x1b".encode("unicode_escape")  # Python's own codecs: the command uses one for odd names,
     b"x".decode("raw_unicode_escape")  # and old pickles the other
     for work in WAYS.values():  # the errors' own ways, too

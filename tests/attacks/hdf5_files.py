@@ -16,7 +16,7 @@ from attacks.case import give as give_case
 LINKS = "formats/hdf5/tree.py: links are followed by hand, within the file, a few steps at most"
 STORED = "formats/hdf5/arrays.py: nothing outside of the file, no more than it can hold, only known filters"
 TEXTS = "formats/hdf5/attributes.py: only plain values are read, and none is run"
-FIRST = "formats/hdf5/superblock.py: the first structure is read before HDF5's library sees the file"
+FIRST = "formats/hdf5/superblock.py: version, widths, base, length and checksum of the first structure"
 Write = Callable[[h5py.File], Any]
 
 give: Any = partial(give_case, module=__name__)
@@ -200,9 +200,9 @@ def heap(**changed: bytes) -> bytes:
     return data
 
 
-HEAPS = "formats/hdf5/heaps.py: each entry of each heap ends within it, before the library sees one"
+HEAPS = "formats/hdf5/heaps.py: each entry of a heap ends within it, and it within the file"
 for name, (idea, changed) in {
-    "endless": ("an entry that takes nothing: HDF5's library goes through it for ever", {"at16": bytes(16)}),
+    "endless": ("an entry that takes nothing: HDF5's own library goes through it for ever", {"at16": bytes(16)}),
     "endless_rest": ("room that is left and takes nothing", {"at40": bytes(16)}),
     "entry_far": ("an entry of 2^62 bytes", {"at24": struct.pack("<Q", 1 << 62)}),
     "entry_wraps": ("an entry whose end wraps", {"at24": b"\xff" * 8}),
@@ -227,7 +227,7 @@ def long_text(**options: Any) -> bytes:
 for name, options in {"alone": {}, "chunked": {"chunks": (2,)}}.items():
     give(
         f"h5_text_long_{name}",
-        f"a text of 3.6 GB in a small file, for which HDF5's library takes the memory first ({name})",
+        f"a text of 3.6 GB in a small file, for which HDF5's own library takes the memory first ({name})",
         partial(long_text, **options),
         must=REFUSED,
         check=STORED,

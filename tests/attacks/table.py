@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 HERE: Final = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parent)]
+sys.path[:0] = [str(HERE.parent), str(HERE.parent.parent)]
 
 from attacks.case import MODULES, WORDS, Case, every_case  # noqa: E402
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from holdfast import inspect, load
-from holdfast.errors import ChecksumError, FormatError, HoldfastError
+from holdfast.errors import ChecksumError, FormatError, HoldfastError, LimitError
 from jld2_files import (
     BASE,
     FLOAT32,
@@ -375,3 +375,18 @@ def test_the_text_of_a_scalar_is_not_an_array(tmp_path: Path) -> None:
         )
         == "abc"
     )
+
+
+def test_arrays_that_grow_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """None of them grows too far by itself; all of them do."""
+    from holdfast.formats.foreign import filters
+
+    file = JldFile()
+    arrays = {f"a{number}": file.array(np.zeros(1 << 17), deflate=True) for number in range(30)}
+    path = file.save(tmp_path / "many.jld2", **arrays)
+    assert len(load(path)) == 30
+    monkeypatch.setattr(filters, "FREE_TOGETHER", 1 << 23)
+    assert path.stat().st_size * 100 < 30 << 20
+    assert load(path, "a3").sum() == 0
+    with pytest.raises(LimitError, match="the arrays of the file"):
+        load(path)

@@ -143,7 +143,7 @@ FORMATS: Final = (
     Format("NumPy's npy", (".npy",), _is_npy, "holdfast.formats.npy", writes=True),
     Format("PyTorch", (".pt", ".pth"), _is_torch, "holdfast.formats.torch", package="torch", extra="torch"),
     Format("JLD2", (".jld2",), _is_jld2, "holdfast.formats.jld2"),
-    Format("HDF5", (".h5", ".hdf5"), _is_hdf5, "holdfast.formats.hdf5", package="h5py", extra="hdf5"),
+    Format("HDF5", (".h5", ".hdf5"), _is_hdf5, "holdfast.formats.hdf5"),
 )
 """Every format. The first is what a path without a known ending gets."""
 

@@ -19,7 +19,9 @@ from holdfast.errors import ChecksumError, FormatError, LimitError, MissingError
 MAX_GROWTH: Final = 100
 """How many times its size in the file an array may be; weights shrink to a half, masks of zeros to a hundredth."""
 FREE_GROWTH: Final = 64 << 20
-"""Bytes up to which any growth is fine."""
+"""Bytes up to which any growth of one array is fine."""
+FREE_TOGETHER: Final = 1 << 30
+"""Bytes up to which any growth of all arrays of a file is fine, as in the archives of NumPy."""
 
 Data = bytes | memoryview
 
@@ -32,13 +34,26 @@ class Filter:
     values: tuple[int, ...] = ()
 
 
-def check_growth(length: int, held: int) -> None:
-    """Raises LimitError for an array of ``length`` bytes that is said to come out of ``held``."""
-    if length > FREE_GROWTH and length > MAX_GROWTH * held:
-        raise LimitError(
-            f"an array of {length:,} bytes is said to be unpacked from {held:,}; more than {MAX_GROWTH} times is "
-            "refused. If the file is honest, save it without compression"
-        )
+class Growth:
+    """What the arrays of one file of ``size`` bytes may be unpacked to: each by itself, and all together."""
+
+    def __init__(self, size: int) -> None:
+        self.left = max(FREE_TOGETHER, MAX_GROWTH * size)
+
+    def check(self, length: int, held: int) -> None:
+        """Raises LimitError for an array of ``length`` bytes that is said to come out of ``held``, where that is too much
+        for one, or with those before it."""
+        if length > FREE_GROWTH and length > MAX_GROWTH * held:
+            raise LimitError(
+                f"an array of {length:,} bytes is said to be unpacked from {held:,}; more than {MAX_GROWTH} times is "
+                "refused. If the file is honest, save it without compression"
+            )
+        self.left -= length
+        if self.left < 0:
+            raise LimitError(
+                f"the arrays of the file are unpacked to more than {FREE_TOGETHER:,} bytes and {MAX_GROWTH} times the file. "
+                "If it is honest, save it without compression"
+            )
 
 
 def unpacked(data: Data, filters: Sequence[Filter], length: int) -> Data:

@@ -1,24 +1,33 @@
 """HDF5 and the weights of Keras: arrays by path, as nested dictionaries.
 
-Strategy: HDF5's library (through h5py) finds the groups and datasets, after the first structure of the file has been
-checked; the bytes of arrays are taken from our own map of the file. Nothing that leads out of the file is followed.
+Strategy: the structures of HDF5 are read here, in Python alone. HDF5's own library, which is written in C, believes what a
+file says of itself, and ends the process of whoever opens a file that lies. Each place is held against the file's size, each
+checksum that there is against what it is of; arrays stay where they are in the mapped file. Nothing that leads out of the
+file is followed. What JLD2 has of HDF5, too, is read by the code of ``formats/jld2``.
 
-superblock.py  what is checked before the library sees the file
-heaps.py       and before it reads a text
-library.py     the library, its errors as ours
-tree.py        groups and links
-arrays.py      datasets
+superblock.py  the first structure
+headers.py     the header of an object
+datatypes.py   the datatypes in it
+links.py       the links of a group
+dense.py       links and attributes in HDF5's form for many
+heaps.py       texts of any length
 attributes.py  plain attributes
+datasets.py    what the header of a dataset says
+chunks.py      the parts of an array that is stored in parts
+arrays.py      datasets as documents
+tree.py        groups as nested dictionaries
 """
 
-from functools import cache
 from os import fspath
 
-from holdfast.errors import ChecksumError, FormatError, HoldfastError, MissingError
-from holdfast.formats.choose import SIGNATURE
+from holdfast.errors import ChecksumError, FormatError
 from holdfast.formats.document.ondemand import OnDemand
-from holdfast.formats.file import File, Path, steady, unchecked
-from holdfast.formats.hdf5 import heaps, superblock
+from holdfast.formats.file import File, Path, in_file, unchecked
+from holdfast.formats.hdf5 import superblock
+from holdfast.formats.hdf5.arrays import Arrays
+from holdfast.formats.hdf5.headers import Headers
+from holdfast.formats.hdf5.tree import Tree
+from holdfast.formats.jld2.cursor import UNDEFINED
 from holdfast.storage import local
 
 __all__ = ["open_file"]
@@ -27,32 +36,22 @@ __all__ = ["open_file"]
 def open_file(path: Path, *, mmap: bool = True) -> File:
     """Map or read ``path`` and find the names at its root.
 
-    Raises FormatError for a file that HDF5 did not write so, ChecksumError for a changed superblock, MissingError
-    without h5py. What is wrong with one value is said when that value is asked for.
+    Raises FormatError for a file that HDF5 did not write so, ChecksumError for a changed header. What is wrong with one
+    value is said when that value is asked for.
     """
-    try:
-        return steady(path, lambda name: _opened(name, mmap))
-    except ChecksumError as error:
-        raise ChecksumError(f"{fspath(path)}: {error}") from None
-
-
-def _opened(path: str, mmap: bool) -> File:
     source = local.open_bytes(path, mmap=mmap)
     data = memoryview(source.data)
-    superblock.check(data)
     try:
-        from holdfast.formats.hdf5.arrays import Arrays
-        from holdfast.formats.hdf5.library import opened
-        from holdfast.formats.hdf5.tree import Tree
-
-        arrays = Arrays(data, cache(lambda hidden: heaps.check(source.data, source.data.find(SIGNATURE), hidden)))
-    except ImportError as error:
-        raise _missing(error) from None
-    tree = Tree(opened(path), arrays)
-    names = tree.names()
-    document = OnDemand(names, lambda name: tree.at(names[name]), path)
-    return File(path, source.data, document, False, False, [], ".h5", digest=unchecked, ready=arrays.fill)
-
-
-def _missing(error: ImportError) -> HoldfastError:
-    return MissingError("reading HDF5 files", "holdfast[hdf5]") if error.name == "h5py" else FormatError(str(error))
+        first = superblock.check(data)
+        headers = Headers(data, first.start)
+        if first.extension != UNDEFINED:
+            list(headers.checked(first.extension))
+        arrays = Arrays(headers)
+        tree = Tree(first.root, arrays)
+        names = tree.names()
+    except FormatError as error:
+        raise in_file(error, fspath(path)) from None
+    except ChecksumError as error:
+        raise ChecksumError(f"{fspath(path)}: {error}") from None
+    document = OnDemand(names, lambda name: tree.at(names[name]), source.path)
+    return File(source.path, source.data, document, False, False, [], ".h5", digest=unchecked, ready=arrays.fill)

@@ -1,9 +1,8 @@
 """Datasets as documents of arrays: mapped, or filled when they are wanted.
 
-Strategy: the library says of a dataset what it is and where its bytes stand; the bytes are then taken from our own map
-of the file. Contiguous ones are not copied. Chunks are unpacked here, each to the size that its shape says, because the
-library's own unpacking goes on for as long as the data does. Only what has another form in memory than in the file is
-left to the library, and only where it cannot grow far.
+Strategy: what stands in the file as it stands in memory is taken from our own map of the file, and not copied. Parts are
+unpacked each to the size that its shape says, and no further. Texts of any length are taken from their heaps, by the places
+that stand in the dataset.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,35 +14,34 @@ import numpy as np
 
 from holdfast.errors import FormatError, LimitError
 from holdfast.formats.document.arrays import array_document, blobs_of
-from holdfast.formats.foreign.filters import FREE_GROWTH, Filter, check_growth, unpacked
-from holdfast.formats.hdf5.library import translated
+from holdfast.formats.foreign.filters import FREE_GROWTH, Growth, unpacked
+from holdfast.formats.hdf5.attributes import BLANKS, Attributes
+from holdfast.formats.hdf5.datasets import IN_PARTS, WHOLE, WITHIN, Dataset, read_dataset
+from holdfast.formats.hdf5.headers import Headers
+from holdfast.formats.hdf5.heaps import PLACE, Heaps
+from holdfast.formats.jld2.cursor import UNDEFINED
 from holdfast.storage import system
 from holdfast.wire.values import MAX_VALUES, Blob
 
-MOST_DEFLATE: Final = 1032
-"""How many times its size the data of deflate can grow."""
-PLAIN_FILTERS: Final = frozenset({2, 3})
-"""Filters that do not make data larger."""
 BFLOAT16: Final = "bfloat16"
-"""What Keras notes beside arrays of that dtype, which HDF5 lacks."""
-
-TEXT_ID: Final = 16
-"""Bytes that stand for a text: its length, the address of its heap, its number there."""
+"""What Keras notes beside arrays of that dtype, which HDF5 long lacked."""
 FREE_TEXTS: Final = 1 << 12
-"""Texts that a file may hold without a byte for each: those that nobody wrote are read one by one all the same."""
+"""Texts that a file may hold without a byte for each: those that nobody wrote are made one by one all the same."""
+PLACE_TYPE: Final = np.dtype(f"V{PLACE.size}")
+"""The place of a text, as NumPy's bytes of no kind."""
 
 NdArray = np.ndarray[Any, Any]
 
 
 class Arrays:
-    """The datasets of one file, whose bytes are ``data``; ``check_heaps`` is called before a text is read, and told
-    whether it is compressed."""
+    """The datasets of one file, and what stands beside them."""
 
-    def __init__(self, data: memoryview, check_heaps: Callable[[bool], None]) -> None:
-        import h5py
-
-        self.data, self.check_heaps, self.h5 = data, check_heaps, h5py
-        self.size = len(data)
+    def __init__(self, headers: Headers) -> None:
+        self.data, self.headers = headers.data, headers
+        self.heaps = Heaps(headers)
+        self.attributes = Attributes(headers, self.heaps)
+        self.size = len(self.data)
+        self.growth = Growth(self.size)
         self.waiting: dict[int, Callable[[], None]] = {}
         """What fills the blobs that have no values yet, by the blob's identity."""
 
@@ -54,152 +52,107 @@ class Arrays:
             if act is not None:
                 act()
 
-    def value(self, dataset: Any, name: str) -> Any:
-        """The document of a dataset. Raises FormatError for values outside the file, or of no kind that is read."""
-        plist = dataset.id.get_create_plist()
-        layout = plist.get_layout()
-        if layout == self.h5.h5d.VIRTUAL:
-            raise FormatError(f"{name} is a virtual dataset, which takes its values from elsewhere: it is not followed")
-        if plist.get_external_count():
-            raise FormatError(f"the values of {name} stand in another file: it is not opened")
-        if dataset.shape is None:
+    def value(self, address: int, name: str) -> Any:
+        """The document of the dataset at ``address``. Raises FormatError for values outside the file, or of no kind that
+        is read."""
+        found = read_dataset(self.headers, address)
+        if found.space.size is None:
             return None
-        if self.h5.check_string_dtype(dataset.dtype) is not None and dataset.dtype.kind == "O":
-            return self._texts(dataset, plist, name)
-        if dataset.dtype.hasobject:
-            raise FormatError(f"{name} holds references or lists, which are no numbers: they are not read")
-        return self._array(dataset, plist, name)
+        if found.element.kind == "heap text":
+            return self._texts(found, name)
+        if found.element.dtype is None:
+            raise FormatError(f"{name} holds references, lists, or numbers that NumPy lacks: they are not read")
+        return self._array(found, found.element.dtype, address, name)
 
-    def _array(self, dataset: Any, plist: Any, name: str) -> Any:
-        shape, dtype = tuple(map(int, dataset.shape)), dataset.dtype
-        nbytes = prod(shape) * dtype.itemsize
+    def _array(self, found: Dataset, dtype: np.dtype[Any], address: int, name: str) -> Any:
+        shape, nbytes = found.space.size or (), found.nbytes
         if nbytes >= 2**63:
             raise LimitError(f"{name} is said to have {nbytes:,} bytes")
-        plain = self.h5.h5t.py_create(dtype, logical=True) == dataset.id.get_type()
-        place = dataset.id.get_offset() if plain and nbytes else None
-        if place is not None and dataset.id.get_storage_size() == nbytes:
-            if place + nbytes > self.size:
-                raise FormatError(f"{name} is said to stand outside the file's {self.size:,} bytes", place)
-            return self._document(np.ndarray(shape, dtype, self.data, place), dataset, place)
-        with translated(name):
-            check_growth(nbytes, int(dataset.id.get_storage_size()))
-        array: NdArray = np.ndarray(shape, dtype, system.fresh_memory(nbytes) if nbytes else None)
-        document = self._document(array, dataset, None)
-        chunked = plist.get_layout() == self.h5.h5d.CHUNKED
-        filters = [Filter(plist.get_filter(i)[0], plist.get_filter(i)[2]) for i in range(plist.get_nfilters())]
-        if not plain or not chunked:
-            self._check_library(dataset, filters, chunked, name)
-        read = self._unpack if plain and chunked else self._library
+        place = self._place(found, name) if nbytes else None
+        if place is not None:
+            array: NdArray = np.ndarray(shape, dtype, self.data, place)
+            if found.element.kind == "text" and found.element.filled != 1:
+                return self._document(_without(array, found.element.filled), address, None)
+            return self._document(array, address, place)
+        self.growth.check(nbytes, self._stored(found))
+        array = np.ndarray(shape, dtype, system.fresh_memory(nbytes) if nbytes else None)
+        document = self._document(array, address, None)
         for blob in blobs_of(document, lambda node: node) if nbytes else ():
             blob.sealed = True  # so that it is asked for before it is looked at
-            self.waiting[id(blob)] = lambda: read(dataset, array, filters, name)
+            self.waiting[id(blob)] = lambda: self._unpack(found, array, name)
         return document
 
-    def _document(self, array: NdArray, dataset: Any, place: int | None) -> Any:
-        if array.dtype.itemsize == 2 and _noted(dataset) == BFLOAT16:
+    def _document(self, array: NdArray, address: int, place: int | None) -> Any:
+        if array.dtype.itemsize == 2 and self.attributes.of(address).get("dtype") == BFLOAT16:
             array = array.view(ml_dtypes.bfloat16)
         return array_document(array, offset=place, python="numpy.ndarray")
 
-    def _unpack(self, dataset: Any, array: NdArray, filters: list[Filter], name: str) -> None:
-        """Fill ``array`` from its chunks, where they stand in the file."""
-        chunk = tuple(map(int, dataset.chunks))
-        length = prod(chunk) * array.itemsize
-        if length > max(array.nbytes, FREE_GROWTH):
-            raise LimitError(f"{name} has {array.nbytes:,} bytes, in parts of {length:,}")
-        parts: list[Any] = []
-        with translated(name):
-            dataset.id.chunk_iter(parts.append)
-            fill = np.zeros((), array.dtype)
-            dataset.id.get_create_plist().get_fill_value(fill)
-        if fill.tobytes().strip(b"\0"):
-            array[...] = fill
-        for part in parts:
-            if part.byte_offset is None or part.byte_offset + part.size > self.size:
-                raise FormatError(f"a part of {name} stands outside the file's {self.size:,} bytes")
-            raw = self.data[part.byte_offset : part.byte_offset + part.size]
-            steps = [step for place, step in enumerate(filters) if not part.filter_mask >> place & 1]
-            block = np.frombuffer(unpacked(raw, steps, length), array.dtype).reshape(chunk)
-            ranges = list(zip(part.chunk_offset, chunk, array.shape, strict=True))
-            if any(start >= whole for start, _, whole in ranges):
-                continue  # what is left of an array that was made smaller
-            where = tuple(slice(start, start + width) for start, width, _ in ranges)
-            array[where] = block[tuple(slice(0, whole - start) for start, _, whole in ranges)]
+    def _place(self, found: Dataset, name: str) -> int | None:
+        """The byte at which the values stand in one piece; None where they do not."""
+        layout, nbytes = found.layout, found.nbytes
+        if layout.kind == WITHIN and layout.raw is not None:
+            place, size = layout.raw.at, layout.raw.left
+        elif layout.kind == WHOLE and layout.address != UNDEFINED:
+            place, size = layout.address + self.headers.start, nbytes if layout.size is None else layout.size
+        else:
+            return None
+        if size != nbytes:
+            raise FormatError(f"{name} has {nbytes:,} bytes by its shape, and {size:,} in the file", place)
+        if place + nbytes > self.size:
+            raise FormatError(f"{name} is said to stand outside the file's {self.size:,} bytes", place)
+        return place
 
-    def _library(self, dataset: Any, array: NdArray, filters: list[Filter], name: str) -> None:
-        """Fill ``array`` through HDF5's library."""
-        with translated(name):
-            if array.ndim:
-                dataset.read_direct(array)
-            else:
-                array[()] = dataset[()]
+    def _stored(self, found: Dataset) -> int:
+        """Bytes of the file that the parts of an array take."""
+        return sum(part.size for part in found.chunks(self.headers)) if found.layout.kind == IN_PARTS else 0
 
-    def _check_library(self, dataset: Any, filters: list[Filter], chunked: bool, name: str) -> None:
-        """Raises FormatError for what the library would unpack without a bound, or with code from elsewhere."""
-        numbers = {step.number for step in filters} - PLAIN_FILTERS
-        if not numbers:
+    def _unpack(self, found: Dataset, array: NdArray, name: str) -> None:
+        """Fill ``array`` from its parts, where they stand in the file."""
+        span, length, shape = found.layout.span, found.chunk_bytes, found.space.size or ()
+        if found.fill.strip(b"\0"):
+            array[...] = np.frombuffer(found.fill, array.dtype if array.ndim == len(shape) else found.element.dtype)[0]
+        if found.layout.kind != IN_PARTS:
             return
-        sizes: list[int] = []
-        if chunked:
-            with translated(name):
-                dataset.id.chunk_iter(lambda part: sizes.append(part.size))
-        if numbers != {1} or max(sizes, default=0) * MOST_DEFLATE > FREE_GROWTH:
-            raise FormatError(f"{name} is compressed in a way that is not read for its type: save it uncompressed")
+        if length > max(found.nbytes, FREE_GROWTH):
+            raise LimitError(f"{name} has {found.nbytes:,} bytes, in parts of {length:,}")
+        dtype = found.element.dtype or PLACE_TYPE
+        for part in found.chunks(self.headers):
+            if any(start >= whole for start, whole in zip(part.at, shape, strict=True)):
+                continue  # what is left of an array that was made smaller
+            start = part.address + self.headers.start
+            if start + part.size > self.size:
+                raise FormatError(f"a part of {name} stands outside the file's {self.size:,} bytes")
+            steps = [step for place, step in enumerate(found.filters) if not part.mask >> place & 1]
+            raw = unpacked(self.data[start : start + part.size], steps, length)
+            block: NdArray = np.ndarray(span, dtype, raw)
+            ranges = list(zip(part.at, span, shape, strict=True))
+            where = tuple(slice(begin, begin + width) for begin, width, _ in ranges)
+            block = block[tuple(slice(0, whole - begin) for begin, _, whole in ranges)]
+            is_text = found.element.kind == "text" and found.element.filled != 1
+            array[where] = _without(block, found.element.filled) if is_text else block
 
-    def _texts(self, dataset: Any, plist: Any, name: str) -> Any:
-        """Texts of any length, one by one, so that what they take together can be watched."""
-        filters = [Filter(plist.get_filter(i)[0], plist.get_filter(i)[2]) for i in range(plist.get_nfilters())]
-        self._check_library(dataset, filters, plist.get_layout() == self.h5.h5d.CHUNKED, name)
-        count, left = prod(dataset.shape), 4 * self.size + FREE_GROWTH
-        if count > min(MAX_VALUES, FREE_GROWTH):
-            raise LimitError(f"{name} is said to hold {count:,} texts")
-        stored = int(dataset.id.get_storage_size())
-        check_growth(count * 16, stored)
-        if count > max(FREE_TEXTS, stored):
+    def _texts(self, found: Dataset, name: str) -> Any:
+        """Texts of any length, from where the dataset says that they are."""
+        shape, count = found.space.size or (), prod(found.space.size or ())
+        place = self._place(found, name) if count else None
+        stored = found.nbytes if place is not None else self._stored(found)
+        if count > min(MAX_VALUES, max(FREE_TEXTS, stored)):
             raise LimitError(f"{name} is said to hold {count:,} texts in {stored:,} bytes")
-        self.check_heaps(bool(filters))
-        self._check_lengths(dataset, plist, filters, name)
-        if not dataset.shape:
-            return _text(dataset[()])
-        texts = np.empty(dataset.shape, object)
-        for place in np.ndindex(*dataset.shape):
-            texts[place] = _text(dataset[place])
-            left -= len(texts[place])
-            if left < 0:
-                raise LimitError(f"the texts of {name} are larger than the file")
+        places: NdArray = np.zeros(shape, PLACE_TYPE)
+        if place is not None:
+            places = np.ndarray(shape, PLACE_TYPE, self.data, place)
+        elif count:
+            self._unpack(found, places, name)
+        texts = np.empty(shape, object)
+        for where in np.ndindex(*shape):
+            texts[where] = self.heaps.text(places[where].tobytes())
         return texts.tolist()
 
-    def _check_lengths(self, dataset: Any, plist: Any, filters: list[Filter], name: str) -> None:
-        """Raises FormatError for a text that is said to be longer than the file: the library takes as much memory before
-        it looks for the text."""
-        layout, places = plist.get_layout(), list[tuple[int | None, int, int]]()
-        if layout == self.h5.h5d.CHUNKED:
-            with translated(name):
-                dataset.id.chunk_iter(lambda part: places.append((part.byte_offset, part.size, part.filter_mask)))
-        elif layout == self.h5.h5d.CONTIGUOUS:
-            # The library reads as much as the shape says, whatever is said to be stored.
-            places.append((dataset.id.get_offset(), TEXT_ID * prod(dataset.shape), 0))
-        else:
-            raise FormatError(f"{name} holds texts whose places stand in its header: save it as h5py does")
-        length = TEXT_ID * prod(dataset.chunks or dataset.shape)
-        for place, size, mask in places:
-            if place is None or not size:
-                continue  # nobody wrote it
-            if place + size > self.size:
-                raise FormatError(f"{name} is said to stand outside the file's {self.size:,} bytes", place)
-            steps = [step for number, step in enumerate(filters) if not mask >> number & 1]
-            ids = np.frombuffer(unpacked(self.data[place : place + size], steps, length), np.uint8)
-            lengths = ids[: len(ids) // TEXT_ID * TEXT_ID].view("<u4")[:: TEXT_ID // 4]
-            if lengths.max(initial=0) > self.size:
-                raise FormatError(f"a text of {name} is said to have {lengths.max():,} bytes", place)
 
-
-def _text(raw: Any) -> str:
-    return raw.decode("utf-8", "surrogateescape") if isinstance(raw, bytes) else str(raw)
-
-
-def _noted(dataset: Any) -> str:
-    """The dtype that is noted beside a dataset."""
-    if "dtype" not in dataset.attrs:
-        return ""
-    found = dataset.attrs["dtype"]
-    return found if isinstance(found, str) else ""
+def _without(array: NdArray, filled: int) -> NdArray:
+    """A copy of texts of fixed length without what fills them up: blanks, or whatever stands behind a zero."""
+    if filled == BLANKS:
+        return np.char.rstrip(array, b" \0").astype(array.dtype)
+    letters = np.ascontiguousarray(array).view(np.uint8).reshape(*array.shape, array.itemsize)
+    kept = np.minimum.accumulate(letters != 0, axis=-1)
+    return (letters * kept).reshape(-1).view(array.dtype).reshape(array.shape)

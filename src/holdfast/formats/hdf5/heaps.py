@@ -1,55 +1,94 @@
-"""What is checked of HDF5's heaps, where texts of any length stand, before its library reads one.
+"""HDF5's heaps, where texts of any length stand.
 
-Strategy: the library goes through a heap entry by entry, as far as each says that it reaches; of an entry that reaches
-nowhere it makes entries for ever, and for a heap that is larger than the file it takes as much memory first. Nobody but the
-library knows which heaps it will read, so all are looked at that stand anywhere in the file, once, before the first text.
-
-Numbers may begin like a heap by chance (once in a terabyte of noise). Such a one hardly ever has a size that fits the file;
-where it does not, it is only taken for a heap when the rest of its head is right or its address stands in the file.
+Strategy: a text is named by its length, a heap and a number there. A heap is read once, whole: it must be within the file,
+each entry within it, and no two heaps on the same bytes, so that all heaps together are no longer than the file. HDF5's
+library is not asked: it takes as much memory as a length says, and goes through an entry that takes nothing for ever.
 
 Source: HDF5 File Format Specification 3.0, III.E.
 """
 
+from bisect import bisect
 from struct import Struct
-from typing import Any, Final
+from typing import Final
 
-from holdfast.errors import FormatError
+from holdfast.errors import FormatError, LimitError
+from holdfast.formats.hdf5.headers import Headers
+from holdfast.formats.jld2.cursor import UNDEFINED
+from holdfast.wire.values import MAX_VALUES
 
 HEAD: Final = b"GCOL\1"
 ENTRY: Final = Struct("<HH4xQ")
 """Its number, 0 for the room that is left; how many refer to it; its bytes."""
-LEAST: Final = 4096
-"""Bytes of the smallest heap that HDF5 takes."""
+PLACE: Final = Struct("<IQI")
+"""Of a text: its bytes, the address of its heap, its number there."""
 PREFIX: Final = 16
 """Bytes before the first entry, and of what stands before each entry's own."""
+TIMES: Final = 4
+FREE: Final = 1 << 22
+"""All texts of a file may take a few times the file, and this."""
 
 
-def check(data: Any, start: int, hidden: bool = False) -> None:
-    """Raises FormatError unless each heap in ``data`` (which has ``find``) is within it, and each entry within its heap.
+class Heaps:
+    """The heaps of one file, each read when it is first asked for."""
 
-    start   where HDF5 begins, from which addresses are counted
-    hidden  whether addresses may stand compressed, where they cannot be found
-    """
-    at = data.find(HEAD)
-    while at >= 0:
-        size = int.from_bytes(data[at + 8 : at + PREFIX], "little")
-        if LEAST <= size <= len(data) - at:
-            _check(data, at, at + size)
-        elif size >= LEAST and (hidden or data[at + len(HEAD) : at + 8] == bytes(3) or _is_meant(data, at, start)):
-            raise FormatError(f"a heap of {size:,} bytes is said to stand in the {len(data) - at:,} that are left", at)
-        at = data.find(HEAD, at + 1)
+    def __init__(self, headers: Headers) -> None:
+        self.headers = headers
+        self.left, self.entries_left = TIMES * len(headers.data) + FREE, MAX_VALUES
+        self._heaps: dict[int, dict[int, tuple[int, int]]] = {}
+        self._parts: list[tuple[int, int]] = []
+        """First byte and end of each heap, in order."""
 
+    def text(self, place: bytes | memoryview) -> str:
+        """The text that the 16 bytes of ``place`` name, up to its first NUL; one that names nothing is empty.
 
-def _is_meant(data: Any, at: int, start: int) -> bool:
-    """Whether the address of a place stands anywhere, counted from either end that the library knows."""
-    return any(data.find(place.to_bytes(8, "little")) >= 0 for place in {at, at - start} if place >= 0)
+        Raises FormatError for a text that is not there, LimitError when texts are named so often that they take far
+        more than the file.
+        """
+        length, address, number = PLACE.unpack(place)
+        if not number or address in (0, UNDEFINED):
+            return ""
+        if address not in self._heaps:
+            self._heaps[address] = self._read(address)
+        start, size = self._heaps[address].get(number, (0, -1))
+        if length > size:
+            there = "it is not there" if size < 0 else f"{size:,} are there"
+            raise FormatError(
+                f"a text of {length:,} bytes is said to be entry {number} of a heap: {there}", start or None
+            )
+        self.left -= length
+        if self.left < 0:
+            raise LimitError("the texts of the file are larger than the file")
+        return bytes(self.headers.data[start : start + length]).partition(b"\0")[0].decode("utf-8", "surrogateescape")
 
+    def _read(self, address: int) -> dict[int, tuple[int, int]]:
+        """Number -> first byte and size of each entry of a heap."""
+        head = self.headers.cursor(address, None, "a heap")
+        start, data = head.at, head.data
+        if bytes(head.take(len(HEAD))) != HEAD:
+            raise FormatError("no heap of HDF5's stands here", start)
+        head.take(3)
+        size = head.number(8)
+        if size > len(data) - start:
+            raise FormatError(f"a heap of {size:,} bytes is said to stand in the {len(data) - start:,} left", start)
+        self._claim(start, start + size)
+        at, end, found = start + PREFIX, start + size, dict[int, tuple[int, int]]()
+        while at + PREFIX <= end:
+            number, _, length = ENTRY.unpack_from(data, at)
+            taken = PREFIX + length + -length % 8 if number else length
+            if not PREFIX <= taken <= end - at:
+                raise FormatError(f"an entry of a heap of {size:,} bytes is said to take {taken:,}", at)
+            if number:
+                found.setdefault(number, (at + PREFIX, length))
+                self.entries_left -= 1
+            at += taken
+        if self.entries_left < 0:
+            raise LimitError(f"the heaps of the file hold more than {MAX_VALUES:,} values")
+        return found
 
-def _check(data: Any, start: int, end: int) -> None:
-    at = start + PREFIX
-    while at + PREFIX <= end:
-        number, _, size = ENTRY.unpack_from(data, at)
-        taken = PREFIX + size + -size % 8 if number else size
-        if not PREFIX <= taken <= end - at:
-            raise FormatError(f"an entry of a heap of {end - start:,} bytes is said to take {taken:,}", at)
-        at += taken
+    def _claim(self, start: int, end: int) -> None:
+        """Raises FormatError for a heap that stands on the bytes of another."""
+        place = bisect(self._parts, (start, end))
+        near = self._parts[max(place - 1, 0) : place + 1]
+        if any(start < other_end and other_start < end for other_start, other_end in near):
+            raise FormatError("two heaps stand on the same bytes", start)
+        self._parts.insert(place, (start, end))

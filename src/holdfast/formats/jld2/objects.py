@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from holdfast.errors import ChecksumError, FormatError, LimitError
-from holdfast.formats.foreign.filters import Filter
+from holdfast.formats.foreign.filters import Filter, Growth
 from holdfast.formats.jld2.cursor import UNDEFINED, Cursor
 from holdfast.formats.jld2.datatypes import Datatype, read_datatype, read_shared
 from holdfast.formats.jld2.lookup3 import lookup3
@@ -74,6 +74,7 @@ class Objects:
 
     def __init__(self, data: memoryview) -> None:
         self.data = data
+        self.growth = Growth(len(data))
         self.root = self._superblock()
 
     def _superblock(self) -> int:
@@ -180,8 +181,10 @@ def read_space(body: Cursor) -> Space:
     version, axes, _ = body.number(1), body.number(1), body.number(1)
     if version not in (1, 2) or axes > MAX_AXES:
         raise FormatError(f"a shape of version {version} with {axes} axes", at)
-    kind = body.number(1) if version == 2 else 1
-    body.take(4 if version == 1 else 0)
+    kind = body.number(1)
+    if version == 1:  # which has no kinds, and five bytes for what was never made
+        kind = 1
+        body.take(4)
     size = tuple(body.number(8) for _ in range(axes))
     if kind not in (0, 1, 2):
         raise FormatError(f"a shape of kind {kind}", at)

@@ -3,7 +3,7 @@
 from math import prod
 
 from holdfast.errors import FormatError
-from holdfast.formats.foreign.filters import check_growth, unpacked
+from holdfast.formats.foreign.filters import unpacked
 from holdfast.formats.jld2.cursor import UNDEFINED
 from holdfast.formats.jld2.objects import Layout, Object, Objects
 
@@ -37,7 +37,7 @@ def _unpacked(objects: Objects, found: Object, layout: Layout, length: int) -> m
         raise FormatError(f"an array of shape {shape} stands in a part of shape {layout.chunk[:-1]}", layout.address)
     size = layout.length or length
     packed = objects.cursor(layout.address, size, "an array").take(size)
-    check_growth(length, size)
+    objects.growth.check(length, size)
     data = unpacked(packed, found.filters, length)
     return memoryview(bytearray(data)) if isinstance(data, bytes) else data
 
