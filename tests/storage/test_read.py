@@ -213,27 +213,29 @@ def long_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 class Reads:
-    """The calls of ``os.preadv`` that wait for the disk: whether they went around the page cache."""
+    """The calls of ``os.preadv``: whether they went around the page cache."""
 
     def __init__(self, patch: pytest.MonkeyPatch, most: int = 1 << 30, fault: OSError | None = None) -> None:
         self.direct: list[bool] = []
         self.most, self.fault, self.call = most, fault, os.preadv
         patch.setattr(os, "preadv", self)
 
-    def __call__(self, fd: int, buffers: list[memoryview], offset: int, *flags: int) -> int:
-        if flags:
-            return self.call(fd, buffers, offset, *flags)
+    def __call__(self, fd: int, buffers: list[memoryview], offset: int) -> int:
         self.direct.append(bool(fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_DIRECT))
         if self.fault and (self.direct[-1] or self.fault.errno != errno.EINVAL):
             raise self.fault
         return self.call(fd, [buffers[0][: self.most]], offset)
 
 
+def is_in_memory(fd: int) -> bool:
+    return system.cached(system.private_map(fd, len(LONG)), [1 << 19]) == [True]
+
+
 @pytest.mark.parametrize("size", [1, 4095, 4096, 4097, 12288, 12289, 1 << 20, len(LONG)])
 @pytest.mark.parametrize("cold", [True, False])
 def test_long_file(long_file: Path, monkeypatch: pytest.MonkeyPatch, size: int, cold: bool) -> None:
     os.truncate(long_file, size)
-    monkeypatch.setattr(system, "is_cached", lambda fd, offset: not cold)
+    monkeypatch.setattr(system, "cached", lambda memory, offsets: [not cold] * len(offsets))
     assert bytes(open_bytes(long_file, mmap=False).data) == LONG[:size]
 
 
@@ -242,7 +244,7 @@ def test_cold_file_is_read_around_the_cache_and_a_warm_one_from_it(
 ) -> None:
     reads = Reads(monkeypatch)
     with open(long_file, "rb") as file:
-        if system.is_cached(file.fileno(), 1 << 19) or not system.direct(file.fileno(), on=True):
+        if is_in_memory(file.fileno()) or not system.direct(file.fileno(), on=True):
             pytest.skip("this file system keeps its files in memory, or has no direct reads")
     assert bytes(open_bytes(long_file, mmap=False).data) == LONG
     assert all(reads.direct[:-1])
@@ -255,12 +257,41 @@ def test_cold_file_is_read_around_the_cache_and_a_warm_one_from_it(
 
 def test_mapped_file_says_whether_it_is_cold(long_file: Path) -> None:
     with open(long_file, "rb") as file:
-        if system.is_cached(file.fileno(), 1 << 19):
+        if is_in_memory(file.fileno()):
             pytest.skip("this file system keeps its files in memory")
     assert open_bytes(long_file).cold
     assert not open_bytes(long_file, mmap=False).cold
     assert long_file.read_bytes() == LONG
     assert not open_bytes(long_file).cold
+
+
+def test_cold_file_of_which_all_is_wanted_is_read_in_at_once(long_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open(long_file, "rb") as file:
+        if is_in_memory(file.fileno()):
+            pytest.skip("this file system keeps its files in memory")
+    monkeypatch.setattr(read, "STEP", 1 << 16)
+    with monkeypatch.context() as patch:
+        patch.setattr(system, "memory", lambda: 1 << 20)  # too little to read such a file in before it is looked at
+        assert open_bytes(long_file, ahead=True).cold
+    reads = Reads(monkeypatch)
+    opened = open_bytes(long_file, ahead=True)
+    assert len(reads.direct) == 1 + len(LONG) // (1 << 16)
+    assert not any(reads.direct)
+    assert not opened.cold
+    assert bytes(opened.data) == LONG
+    assert all(system.cached(opened.data, range(0, len(LONG), 4096)))
+
+
+@pytest.mark.parametrize("ahead", [True, False])
+def test_disk_that_cannot_be_read_under_a_map(long_file: Path, monkeypatch: pytest.MonkeyPatch, ahead: bool) -> None:
+    monkeypatch.setattr(system, "cached", lambda memory, offsets: [False] * len(offsets))
+    fault = OSError(errno.EIO, "Input/output error")
+    Reads(monkeypatch, fault=fault)
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(OSError, match="Input/output error"):
+        open_bytes(long_file, ahead=ahead).cold.glance(4096)
+    fault.__traceback__ = None  # which holds the map
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 @pytest.mark.parametrize("most", [1, 511, 512, 5000])
@@ -286,7 +317,7 @@ def test_disk_that_cannot_be_read(long_file: Path, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("cold", [True, False])
 def test_long_file_that_becomes_shorter(long_file: Path, monkeypatch: pytest.MonkeyPatch, cold: bool) -> None:
     reads = Reads(monkeypatch)
-    monkeypatch.setattr(system, "is_cached", lambda fd, offset: not cold)
+    monkeypatch.setattr(system, "cached", lambda memory, offsets: [not cold] * len(offsets))
     fresh = system.fresh_memory
 
     def cut(size: int) -> mmap.mmap:

@@ -28,7 +28,7 @@ def test_every_way_gives_the_same(count: int) -> None:
 
 
 def test_damage_in_a_file_that_is_not_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(system, "is_cached", lambda fd, offset: False)
+    monkeypatch.setattr(system, "cached", lambda memory, offsets: [False] * len(offsets))
     monkeypatch.setattr(read, "MUCH", PIECE)
     path = tmp_path / "m.bson"
     arrays = {f"a{number}": np.full(PIECE // 4, number, np.float32) for number in range(5)}

@@ -59,7 +59,7 @@ class Format:
     claims   whether a file is of this format, as far as its magic says
     module   the reader: ``open_file(path, *, mmap) -> File``; with ``writes``, also ``write(path, values, vocabulary)``
     writes   whether ``save`` writes it
-    alike    whether the reader has documents that stand as ``Alike``, on demand: ``open_file(…, patterns=True)``
+    ours     whether it is the format of this library, whose ``open_file`` takes ``patterns`` and ``ahead``, too
     package  what must be installed, and ``extra``, how Holdfast's extra is called that brings it
     """
 
@@ -70,7 +70,7 @@ class Format:
     writes: bool = False
     package: str = ""
     extra: str = ""
-    alike: bool = False
+    ours: bool = False
 
 
 # -- magic ------------------------------------------------------------------------------------------------------------
@@ -134,7 +134,7 @@ def _is_pickle_head(head: bytes) -> bool:
 
 
 FORMATS: Final = (
-    Format("BSON", (".bson",), _is_bson, "holdfast.formats.bson", writes=True, alike=True),
+    Format("BSON", (".bson",), _is_bson, "holdfast.formats.bson", writes=True, ours=True),
     Format(
         *("safetensors", (".safetensors",), _is_safetensors, "holdfast.formats.safetensors", True),
         *("safetensors", "safetensors"),
@@ -220,10 +220,11 @@ def look(path: Path) -> Look:
         raise
 
 
-def open_file(path: Path, *, mmap: bool = True, patterns: bool = False) -> File:
+def open_file(path: Path, *, mmap: bool = True, patterns: bool = False, ahead: bool = False) -> File:
     """Open ``path`` with the reader of its format; no array is touched where the format allows it.
 
     patterns  whether documents that are like others may stand as ``Alike``, for who only audits and lifts
+    ahead     whether all arrays will be looked at, so that a file which is not in memory may be read in at once
 
     Raises FormatError when the bytes are of no format that is read, or not what their format demands; MissingError
     when the package that the format needs is not installed.
@@ -232,7 +233,7 @@ def open_file(path: Path, *, mmap: bool = True, patterns: bool = False) -> File:
         row = format_of(look(path))
     except FormatError as error:
         raise _named(error, fspath(path)) from None
-    options = {"patterns": patterns} if row.alike else {}
+    options = {"patterns": patterns, "ahead": ahead} if row.ours else {}
     file: File = module_of(row, f"reading {row.name} files").open_file(path, mmap=mmap, **options)
     return file
 

@@ -9,6 +9,7 @@ import io
 import mmap
 import os
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +21,8 @@ from holdfast.storage.way import GRAIN, MUCH
 
 PIECE: Final = 8 << 20
 """Bytes that a thread reads at a time."""
+STEP: Final = 1 << 20
+"""Bytes that a thread reads at a time when several read one stream."""
 THREADS: Final = 4
 """Readers at most: enough to keep a disk busy, and to copy from the page cache as fast as the memory allows."""
 GLANCE: Final = 2 * GRAIN
@@ -59,8 +62,10 @@ class Cold:
         system.read_at(self._fd, memoryview(bytearray(GLANCE)), offset)
 
 
-def open_bytes(path: str | os.PathLike[str], *, mmap: bool = True) -> Mapped:
+def open_bytes(path: str | os.PathLike[str], *, mmap: bool = True, ahead: bool = False) -> Mapped:
     """Open a regular file for reading.
+
+    ``ahead`` says that all of it will be looked at: what is mapped and not in memory is then read in at once.
 
     With ``mmap`` the file is mapped, private and copy on write: nothing is read until it is used, and the file may be
     replaced or removed meanwhile. Only cutting it short in place is fatal to a process that reads on (SIGBUS), so
@@ -87,8 +92,25 @@ def open_bytes(path: str | os.PathLike[str], *, mmap: bool = True) -> Mapped:
             return Mapped(b"", 0, path)
         if not mmap:
             return Mapped(_read(file, size, path), size, path)
-        cold = Cold(file.fileno()) if size >= MUCH and _is_cold(file.fileno(), size) else None
-        return Mapped(_map(file, size, path), size, path, cold)
+        memory = _map(file, size, path)
+        cold = size >= MUCH and _is_cold(memory)
+        if cold and ahead and size <= system.memory() // 2:
+            _read_in(file.fileno(), size)
+            cold = False
+        return Mapped(memory, size, path, Cold(file.fileno()) if cold else None)
+
+
+def _read_in(fd: int, size: int) -> None:
+    """Bring a file into the page cache, by several threads that stay close together: one stream to the system.
+
+    It keeps such a file in large parts, which take a tenth of the page faults.
+    """
+
+    def hire(fd: int, _: object) -> Callable[[int], object]:
+        scratch = memoryview(bytearray(STEP))
+        return lambda start: system.read_at(fd, scratch, start)
+
+    Shared(fd, range(0, size, STEP), hire).run(THREADS if system.READS_ANYWHERE else 1)
 
 
 def _check(info: os.stat_result, path: str) -> None:
@@ -121,7 +143,7 @@ def _read(file: io.FileIO, size: int, path: str) -> mmap.mmap:
         ) from None
     with memoryview(memory) as view:
         fd = file.fileno()
-        whole = size - size % GRAIN if size >= MUCH and _is_cold(fd, size) and system.direct(fd, on=True) else 0
+        whole = size - size % GRAIN if size >= MUCH and _is_cold_file(fd, size) and system.direct(fd, on=True) else 0
         _read_pieces(fd, view[:whole], path)
         if whole:
             system.direct(fd, on=False)
@@ -158,9 +180,16 @@ def _read_at(fd: int, view: memoryview, offset: int) -> int:
         return system.read_at(fd, view, offset)
 
 
-def _is_cold(fd: int, size: int) -> bool:
-    """Whether most of the file is not in the page cache, as far as a few looks tell."""
-    looks = [system.is_cached(fd, size * index // LOOKS) for index in range(LOOKS)]
+def _is_cold_file(fd: int, size: int) -> bool:
+    try:
+        return _is_cold(system.private_map(fd, size))
+    except (OSError, ValueError):
+        return False  # a file system that cannot map keeps no pages either, or the file became shorter
+
+
+def _is_cold(memory: mmap.mmap) -> bool:
+    """Whether most of a mapped file is not in the page cache, as far as a few looks tell."""
+    looks = system.cached(memory, [len(memory) * index // LOOKS for index in range(LOOKS)])
     return looks.count(False) > LOOKS // 2
 
 

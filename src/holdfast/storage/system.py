@@ -88,17 +88,45 @@ def read_at(fd: int, view: memoryview, offset: int) -> int:
     return len(data)
 
 
-def is_cached(fd: int, offset: int) -> bool:
-    """Whether the byte at ``offset`` is in the page cache; True where there is no telling."""
-    if not hasattr(os, "RWF_NOWAIT"):
-        return True
+def cached(memory: mmap.mmap, offsets: Sequence[int]) -> list[bool]:
+    """Whether the byte of a mapped file at each offset is in the page cache; True where there is no telling.
+
+    Asks ``mincore``, which reads nothing: a read that may not wait (RWF_NOWAIT) starts one, and the page that it brings
+    breaks up what a later reader of the whole file gets in one part.
+    """
+    ask = _mincore()
+    if ask is None:
+        return [True] * len(offsets)
+    from ctypes import addressof, c_char
+
+    first, answer = c_char.from_buffer(memory), (c_char * 1)()
+    start = addressof(first)
+
+    def is_there(offset: int) -> bool:
+        return bool(ask(start + offset - offset % mmap.PAGESIZE, 1, answer)) or answer.raw[0] & 1 == 1
+
+    return [is_there(offset) for offset in offsets]
+
+
+@functools.cache
+def _mincore() -> Any:
     try:
-        os.preadv(fd, [bytearray(1)], offset, os.RWF_NOWAIT)
-    except BlockingIOError:
-        return False
-    except OSError:
-        pass
-    return True
+        from ctypes import CDLL, c_size_t, c_void_p
+
+        ask = CDLL(None).mincore
+    except (ImportError, OSError, TypeError, AttributeError):
+        return None
+    ask.argtypes = (c_void_p, c_size_t, c_void_p)
+    return ask
+
+
+@functools.cache
+def memory() -> int:
+    """Bytes of memory that the machine has; 0 where there is no telling."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return 0
 
 
 def direct(fd: int, *, on: bool) -> bool:
