@@ -1,4 +1,5 @@
-"""``python -m bench [ROW …]``: measure Holdfast beside its peers; ``python -m bench growth``: time against size."""
+"""``python -m bench [ROW …]``: measure Holdfast beside its peers; ``growth``: time against size; ``stages``: where it
+goes."""
 
 import argparse
 import shlex
@@ -8,7 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench import growth
+from bench import growth, stages
 from bench.child import apart
 from bench.figures import Result
 from bench.machine import describe
@@ -26,11 +27,16 @@ def main(words: list[str]) -> int:
         for row in ROWS.values():
             print(f"{row.name:16} {row.title}")
         print(f"{'growth':16} time against bytes, arrays, values and depth: 1 KiB to 5 GiB, 100 to 100,000 arrays …")
+        print(f"{'stages':16} where the time of a save and of a load goes")
         return 0
     machine, start = describe(arguments.folder), time.monotonic()
     command = shlex.join(["python", "-m", "bench", *words])
     if arguments.rows == ["growth"]:
         growth.report(growth.measure(arguments.folder, arguments.scale), command, machine, arguments.write)
+        return 0
+    if arguments.rows == ["stages"]:
+        times = stages.measure(arguments.folder, arguments.scale, arguments.rounds)
+        stages.report(times, command, machine, arguments.write)
         return 0
     results: list[Result] = []
     for result in measured(arguments.rows or list(ROWS), arguments):
@@ -57,7 +63,7 @@ def measured(rows: list[str], arguments: argparse.Namespace) -> Iterator[Result]
 def understood(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure Holdfast beside its peers.")
     parser.add_argument(
-        "rows", nargs="*", metavar="ROW", help="which rows, see --list; all if none is named; or growth"
+        "rows", nargs="*", metavar="ROW", help="which rows, see --list; all if none is named; or growth, or stages"
     )
     parser.add_argument("--rounds", type=int, default=3, help="how often each row goes round (3)")
     parser.add_argument("--scale", type=float, default=1.0, help="of all sizes: 0.001 only shows that it runs")
@@ -72,9 +78,10 @@ def understood(words: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--list", action="store_true", help="the names of the rows")
     arguments = parser.parse_args(words)
-    unknown = [row for row in arguments.rows if row not in ROWS and arguments.rows != ["growth"]]
+    alone = arguments.rows in (["growth"], ["stages"])
+    unknown = [row for row in arguments.rows if row not in ROWS and not alone]
     if unknown:
-        parser.error(f"no such row: {', '.join(unknown)}; there are {', '.join(ROWS)} and, alone, growth")
+        parser.error(f"no such row: {', '.join(unknown)}; there are {', '.join(ROWS)} and, alone, growth and stages")
     if arguments.rounds < 1 or not 0 < arguments.scale <= 1:
         parser.error("--rounds must be at least 1, --scale above 0 and at most 1")
     if arguments.write:

@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from bench import figures, growth, measure, report
+from bench import figures, growth, measure, report, stages
 from bench.__main__ import main
 from bench.figures import Goal, Result, compare, exponents, ratios, spread, verdict
 from bench.states import equal, values
@@ -73,6 +73,17 @@ def test_memory_is_judged_in_mib():
     ours, torch = report.cells(missed)
     assert ours == ("memory-save", "holdfast", "68 MiB", "", "", "", "", "≤ 64 MiB", "missed")
     assert torch[3:5] == ("torch", "1 MiB")
+
+
+def test_stages_add_up(tmp_path):
+    found = stages.measure(str(tmp_path), 0.00002, rounds=1)
+    assert list(found) == list(stages.STATES)
+    assert all(set(saved) == set(stages.SAVE) and set(loaded) == set(stages.LOAD) for saved, loaded in found.values())
+    stages.report(found, "python -m bench stages", ["a machine"], tmp_path)
+    rows = [line for line in (tmp_path / "stages.md").read_text().splitlines() if line.endswith("% |")]
+    assert len(rows) == len(stages.SAVE) + len(stages.LOAD)
+    shares = [int(row.split("|")[2].strip(" %")) for row in rows]
+    assert all(sum(part) in range(97, 104) for part in (shares[: len(stages.SAVE)], shares[len(stages.SAVE) :]))
 
 
 def test_growth_runs_and_draws(tmp_path, monkeypatch):
