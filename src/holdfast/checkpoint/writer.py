@@ -120,18 +120,21 @@ class Writer:
         return self._process == os.getpid()
 
     def _start(self, turn: object, job: Job) -> None:
-        try:
-            thread = threading.Thread(target=self._work, args=(turn,), name="holdfast-writer")
-            with self._condition:  # so that it waits, and does not take the interpreter from the training at once
+        thread = threading.Thread(target=self._work, args=(turn,), name="holdfast-writer")
+        # The thread waits for the lock: it does not take the interpreter from the training at once, nor the job before
+        # an interrupted start has been undone.
+        with self._condition:
+            try:
                 thread.start()
-        except RuntimeError:
-            self._work(turn)
-        except BaseException:
-            with self._condition:
+                return
+            except RuntimeError:
+                pass
+            except BaseException:
                 if self._waiting is job:
                     # Whether the thread came up or not: it looks at this first and goes.
                     self._waiting = self._turn = None
-            raise
+                raise
+        self._work(turn)
 
     def _work(self, turn: object) -> None:
         """Do what waits until nothing does; only the thread whose turn it is."""
