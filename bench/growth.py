@@ -130,6 +130,7 @@ def report(found: Growth, command: str, machine: list[str], folder: Path | None)
             "",
             *(f"- {sentence}" for sentence in machine),
             "",
+            "",
         ]
         (folder / "growth.md").write_text("\n".join(head) + text, encoding="utf-8")
 
