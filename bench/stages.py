@@ -122,6 +122,12 @@ def report(found: dict[str, tuple[Times, Times]], command: str, machine: list[st
     text = table(found)
     print(text)
     if folder is not None:
-        head = ["# Where the time goes", "", "The share of each stage; the median of the rounds. Loads are warm.", "", ""]
+        head = [
+            "# Where the time goes",
+            "",
+            "The share of each stage; the median of the rounds. Loads are warm.",
+            "",
+            "",
+        ]
         made = ["", f"Made by `{command}` on:", "", *(f"- {sentence}" for sentence in machine), ""]
         (folder / "stages.md").write_text("\n".join(head) + text + "\n".join(made), encoding="utf-8")
