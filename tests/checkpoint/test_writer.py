@@ -204,14 +204,15 @@ def test_the_program_ends_when_the_last_write_is_done():
     """No close, no hang, and both what is being written and what waits get done."""
     done = run(
         """
-        import time
+        import threading, time
         from holdfast.checkpoint.writer import Writer
-        writer = Writer()
+        writer, begun = Writer(), threading.Event()
         def write(what):
+            begun.set()
             time.sleep(0.2)
             print(what, flush=True)
         writer.submit(lambda: write("first"), "first")
-        time.sleep(0.05)
+        begun.wait()
         writer.submit(lambda: write("second"), "second")
         idle = Writer()
         print("end", flush=True)
