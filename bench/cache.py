@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from holdfast.storage import system
+
 DROP = Path("/proc/sys/vm/drop_caches")
 BLOCK = 1 << 20
 
@@ -59,23 +61,14 @@ def chill(path: str) -> str:
 
 
 def resident(path: str) -> float:
-    """The share of the file's MiB that begin in the page cache, asked without reading any (RWF_NOWAIT)."""
-    asked = found = 0
+    """The share of the file's MiB that begin in the page cache, asked without reading any."""
+    found: list[bool] = []
     for file in files(path):
-        with file.open("rb", buffering=0) as opened:
-            for offset in range(0, file.stat().st_size, BLOCK):
-                asked += 1
-                found += _cached(opened.fileno(), offset)
-    return found / asked if asked else 0.0
-
-
-def _cached(descriptor: int, offset: int) -> bool:
-    try:
-        return os.preadv(descriptor, [bytearray(1)], offset, os.RWF_NOWAIT) == 1
-    except BlockingIOError:
-        return False
-    except (OSError, AttributeError):  # a file system or a system that does not know the question
-        return False
+        if size := file.stat().st_size:
+            with file.open("rb") as opened:
+                mapped = system.private_map(opened.fileno(), size)
+            found += system.cached(mapped, range(0, size, BLOCK))
+    return sum(found) / len(found) if found else 0.0
 
 
 def files(path: str) -> Iterator[Path]:

@@ -1,6 +1,5 @@
 """load(verify="lazy"): opening compares no array; each is compared when its name is first taken."""
 
-import ctypes
 import mmap
 import os
 import sys
@@ -12,6 +11,7 @@ import pytest
 
 from holdfast import ChecksumError, load, save
 from holdfast.formats import bson
+from holdfast.storage import system
 
 WEIGHTS = {name: np.full(1000, value, "f4") for name, value in (("good", 1.0), ("bad", 2.0))}
 
@@ -84,12 +84,10 @@ NAMES, SIZE = ["first", "second", "third", "last"], 24 << 20
 
 
 def cached(path: Path) -> np.ndarray:
-    """Which pages of a file are in the page cache (mincore, which reads none of them)."""
-    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, flags=mmap.MAP_PRIVATE) as mapped:
-        found = np.zeros(-(-len(mapped) // mmap.PAGESIZE), np.uint8)
-        address = ctypes.addressof(ctypes.c_char.from_buffer(mapped))
-        assert ctypes.CDLL(None).mincore(ctypes.c_void_p(address), ctypes.c_size_t(len(mapped)), found.ctypes) == 0
-        return found & 1
+    """Which pages of a file are in the page cache."""
+    with open(path, "rb") as file:
+        mapped = system.private_map(file.fileno(), path.stat().st_size)
+        return np.array(system.cached(mapped, range(0, len(mapped), mmap.PAGESIZE)))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux what is in its page cache")

@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -23,10 +24,28 @@ UNPACKED = "formats/foreign/filters.py: what arrays are unpacked to is counted, 
 
 give: Any = partial(give_case, module=__name__)
 
+Fields = dict[bytes, dict[str, tuple[int, bytes]]]
+"""A mark in the file -> by name: how far behind it something is changed, and what stands there then."""
+
+
+def changed(
+    group: str, where: str, table: Fields, write: Callable[..., Any], libver: str, *, may_hold: str, check: str
+) -> None:
+    """A case for each change of ``table`` in the file that ``write`` fills; the names ``may_hold`` may be read."""
+    for mark, fields in table.items():
+        for name, (offset, value) in fields.items():
+            give(
+                f"h5_{group}_{mark.decode().lower()}_{name}",
+                f"{where}; in {mark.decode()}, {offset} bytes on, stands {value.hex()}",
+                partial(behind, mark, offset, value, write, libver=libver),
+                must=EITHER if name in may_hold.split() else REFUSED,
+                check=check,
+            )
+
 
 # -- attributes in the form for many ------------------------------------------------------------------------------------
 
-for mark, fields in {
+MANY_FIELDS: Fields = {
     b"BTHD": {"kind": (5, b"\1"), "node_0": (6, bytes(4)), "record_0": (10, bytes(2)), "depth": (12, b"\xff\xff")}
     | {"root_far": (16, FAR), "count": (24, b"\xff\xff"), "node_far": (6, b"\xff" * 4), "deep": (12, b"\x10\0")},
     b"FRHP": {
@@ -40,15 +59,8 @@ for mark, fields in {
     b"BTLF": {"another": (0, b"BTIN"), "kind": (5, b"\5"), "name_kind": (6, b"\x30"), "name_large": (6, b"\x10")}
     | {"place_far": (7, b"\xff" * 4), "length_far": (11, b"\xff\xff"), "place_0": (7, bytes(4)), "flags": (14, b"\2")},
     b"FHDB": {"version": (4, b"\1"), "another_heap": (5, FAR), "another_place": (13, b"\x55")},
-}.items():
-    for name, (offset, value) in fields.items():
-        give(
-            f"h5_many_{mark.decode().lower()}_{name}",
-            f"attributes in the form for many; in {mark.decode()}, {offset} bytes on, stands {value.hex()}",
-            partial(behind, mark, offset, value, many, libver="latest"),
-            must=EITHER if name == "node_far" else REFUSED,
-            check=MANY,
-        )
+}
+changed("many", "attributes in the form for many", MANY_FIELDS, many, "latest", may_hold="node_far", check=MANY)
 
 
 def tree_into_itself() -> bytes:
@@ -72,21 +84,16 @@ def names(file: h5py.File) -> None:
         file.create_group(f"name{number}")
 
 
-for mark, fields in {
+NAMES_FIELDS: Fields = {
     b"TREE": {"level": (5, b"\1"), "level_255": (5, b"\xff"), "kind": (4, b"\1"), "count": (6, b"\xff\xff")}
     | {"child_far": (32, FAR), "child_itself": (32, struct.pack("<Q", 136)), "signature": (0, b"TREX")},
     b"HEAP": {"version": (4, b"\7"), "size_far": (8, FAR), "size_0": (8, bytes(8)), "data_far": (24, FAR)},
     b"SNOD": {"version": (4, b"\7"), "count": (6, b"\xff\xff"), "name_far": (8, FAR), "target_far": (16, FAR)}
     | {"kind_soft": (24, b"\2\0\0\0" + bytes(4) + b"\xff" * 4), "target_itself": (16, struct.pack("<Q", 96))},
-}.items():
-    for name, (offset, value) in fields.items():
-        give(
-            f"h5_names_{mark.decode().lower()}_{name}",
-            f"a group of the oldest form; in {mark.decode()}, {offset} bytes on, stands {value.hex()}",
-            partial(behind, mark, offset, value, names, libver="earliest"),
-            must=EITHER if name in ("target_itself", "size_0") else REFUSED,
-            check=LINKS,
-        )
+}
+changed(
+    "names", "a group of the oldest form", NAMES_FIELDS, names, "earliest", may_hold="target_itself size_0", check=LINKS
+)
 
 
 def same_name() -> bytes:
