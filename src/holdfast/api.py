@@ -84,7 +84,7 @@ def load(
     """
     if verify not in (True, False, "lazy"):
         raise ValueError(f'verify is True, False or "lazy", not {verify!r}')
-    file = choose.open_file(path, mmap=mmap, patterns=True, ahead=verify is True and not names)
+    file = choose.open_file(path, mmap=mmap, patterns=True)
     wanted = list(dict.fromkeys(names)) or file.names
     _require(file, wanted)
     if verify:
@@ -138,7 +138,7 @@ def verify(path: Path, /) -> None:
     Raises ChecksumError that says which values are bad, FormatError when the file is not whole. A file of BSON.jl's has
     no checksums; its structure is checked.
     """
-    file = choose.open_file(path, ahead=True)
+    file = choose.open_file(path)
     file.verify_frame()
     reached = _reachable(file)
     known = {id(blob) for _, blob in reached}

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from holdfast import save
 from holdfast.errors import FormatError
 from holdfast.storage import read, system
 from holdfast.storage.local import Mapped, open_bytes
@@ -265,31 +266,40 @@ def test_mapped_file_says_whether_it_is_cold(long_file: Path) -> None:
     assert not open_bytes(long_file).cold
 
 
-def test_cold_file_of_which_all_is_wanted_is_read_in_at_once(long_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_just_saved_is_cold(tmp_path: Path) -> None:
+    """A save leaves the pages between the arrays in memory: of arrays that are alike they stand where regular looks fall."""
+    path = tmp_path / "m.bson"
+    save(path, **{f"a{number}": np.full(1 << 17, number) for number in range(64)})
+    with open(path, "rb") as file:
+        mapped = system.private_map(file.fileno(), path.stat().st_size)
+    there = system.cached(mapped, range(0, len(mapped), mmap.PAGESIZE))
+    if there.count(True) > len(there) // 2:
+        pytest.skip("this file system keeps its files in memory")
+    assert open_bytes(path).cold
+    assert there.count(True) >= 64
+
+
+def test_cold_places_are_brought_into_memory(long_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with open(long_file, "rb") as file:
         if is_in_memory(file.fileno()):
             pytest.skip("this file system keeps its files in memory")
-    monkeypatch.setattr(read, "STEP", 1 << 16)
-    with monkeypatch.context() as patch:
-        patch.setattr(system, "memory", lambda: 1 << 20)  # too little to read such a file in before it is looked at
-        assert open_bytes(long_file, ahead=True).cold
+    opened = open_bytes(long_file)
     reads = Reads(monkeypatch)
-    opened = open_bytes(long_file, ahead=True)
-    assert len(reads.direct) == 1 + len(LONG) // (1 << 16)
+    opened.cold.bring(1 << 16, 3 << 16)
+    assert len(reads.direct) == 1
     assert not any(reads.direct)
-    assert not opened.cold
+    assert all(system.cached(opened.data, range(1 << 16, 3 << 16, mmap.PAGESIZE)))
+    opened.cold.bring(len(LONG) - 5, len(LONG) + 5)
     assert bytes(opened.data) == LONG
-    assert all(system.cached(opened.data, range(0, len(LONG), 4096)))
 
 
-@pytest.mark.parametrize("ahead", [True, False])
-def test_disk_that_cannot_be_read_under_a_map(long_file: Path, monkeypatch: pytest.MonkeyPatch, ahead: bool) -> None:
+def test_disk_that_cannot_be_read_under_a_map(long_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(system, "cached", lambda memory, offsets: [False] * len(offsets))
     fault = OSError(errno.EIO, "Input/output error")
     Reads(monkeypatch, fault=fault)
     before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(OSError, match="Input/output error"):
-        open_bytes(long_file, ahead=ahead).cold.glance(4096)
+        open_bytes(long_file).cold.glance(4096)
     fault.__traceback__ = None  # which holds the map
     assert len(os.listdir("/proc/self/fd")) == before
 

@@ -24,7 +24,34 @@ def test_every_way_gives_the_same(count: int) -> None:
     draw.shuffle(blobs)  # a name that was asked for first may stand last in the file
     expected = [checksum(blob.data) for blob in blobs]
     assert checksums(blobs) == expected
-    assert checksums_ahead(blobs) == expected
+    brought: list[tuple[int, int]] = []
+    assert checksums_ahead(blobs, lambda start, stop: brought.append((start, stop))) == expected
+    assert all(0 < stop - start <= PIECE for start, stop in brought)
+
+
+def test_nothing_is_looked_at_before_it_is_brought() -> None:
+    """Two short arrays in one piece are one read; what is between arrays is read only with what is around it."""
+    data, places = bytearray(6 * PIECE), [(10, 100), (500, PIECE), (4 * PIECE + 7, PIECE // 2)]
+    truth = random.Random(1).randbytes(len(data))
+    brought: list[tuple[int, int]] = []
+
+    def bring(start: int, stop: int) -> None:
+        brought.append((start, stop))
+        data[start:stop] = truth[start:stop]
+
+    view = memoryview(data)
+    blobs = [Blob(view[start : start + size], offset=start) for start, size in places]
+    assert checksums_ahead(blobs, bring) == [checksum(memoryview(truth)[at : at + size]) for at, size in places]
+    assert sorted(brought) == [(10, PIECE), (PIECE, PIECE + 500), (4 * PIECE + 7, 4 * PIECE + 7 + PIECE // 2)]
+
+
+def test_disk_that_fails_while_it_is_read() -> None:
+    def bring(start: int, stop: int) -> None:
+        if start:
+            raise OSError(5, "Input/output error")
+
+    with pytest.raises(OSError, match="Input/output error"):
+        checksums_ahead([Blob(memoryview(bytes(3 * PIECE)), offset=0)], bring)
 
 
 def test_damage_in_a_file_that_is_not_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

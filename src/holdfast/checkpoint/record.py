@@ -128,7 +128,7 @@ def put_back(path: str | PathLike[str], tracked: MutableMapping[str, Any], *, st
     raises FormatError and ChecksumError for a file that is damaged or no checkpoint, and UntrustedError for values of
     classes that are neither registered nor those of the live value. Warns of things in the file that nobody tracks.
     """
-    file = bson.open_file(path, patterns=True, ahead=True)
+    file = bson.open_file(path, patterns=True)
     if HEADER not in file.names:
         raise FormatError(f"{file.path} is not a checkpoint: no Series wrote it")
     file.verify_frame()

@@ -6,6 +6,7 @@ checksums: it is read all the same, there is just nothing to compare.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from os import fspath
 from typing import Any, Final
 
@@ -61,19 +62,18 @@ def publish(path: Path, plan: Plan, *, durable: bool = True) -> None:
     local.publish(path, buffers, durable=durable, complete=sealing.complete)
 
 
-def open_file(path: Path, *, mmap: bool = True, patterns: bool = False, ahead: bool = False) -> File:
+def open_file(path: Path, *, mmap: bool = True, patterns: bool = False) -> File:
     """Map or read ``path`` and find its parts; no array is touched.
 
     patterns  whether documents that are like others may stand as ``Alike``, for who only audits and lifts
-    ahead     whether all arrays will be looked at, so that a file which is not in memory is read in at once
 
     Raises FormatError (which byte) when it is not one whole BSON document.
     """
-    mapped = local.open_bytes(path, mmap=mmap, ahead=ahead)
+    mapped = local.open_bytes(path, mmap=mmap)
     if mapped.cold is None:
         return file_of(fspath(path), mapped.data, patterns=patterns)
     file = file_of(fspath(path), mapped.data, patterns=patterns, skipping=mapped.cold.glance)
-    file.digest = checksums_ahead
+    file.digest = partial(checksums_ahead, bring=mapped.cold.bring)
     return file
 
 

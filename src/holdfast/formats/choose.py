@@ -59,7 +59,7 @@ class Format:
     claims   whether a file is of this format, as far as its magic says
     module   the reader: ``open_file(path, *, mmap) -> File``; with ``writes``, also ``write(path, values, vocabulary)``
     writes   whether ``save`` writes it
-    ours     whether it is the format of this library, whose ``open_file`` takes ``patterns`` and ``ahead``, too
+    ours     whether it is the format of this library, whose ``open_file`` takes ``patterns``, too
     package  what must be installed, and ``extra``, how Holdfast's extra is called that brings it
     """
 
@@ -220,11 +220,10 @@ def look(path: Path) -> Look:
         raise
 
 
-def open_file(path: Path, *, mmap: bool = True, patterns: bool = False, ahead: bool = False) -> File:
+def open_file(path: Path, *, mmap: bool = True, patterns: bool = False) -> File:
     """Open ``path`` with the reader of its format; no array is touched where the format allows it.
 
     patterns  whether documents that are like others may stand as ``Alike``, for who only audits and lifts
-    ahead     whether all arrays will be looked at, so that a file which is not in memory may be read in at once
 
     Raises FormatError when the bytes are of no format that is read, or not what their format demands; MissingError
     when the package that the format needs is not installed.
@@ -233,7 +232,7 @@ def open_file(path: Path, *, mmap: bool = True, patterns: bool = False, ahead: b
         row = format_of(look(path))
     except FormatError as error:
         raise _named(error, fspath(path)) from None
-    options = {"patterns": patterns, "ahead": ahead} if row.ours else {}
+    options = {"patterns": patterns} if row.ours else {}
     file: File = module_of(row, f"reading {row.name} files").open_file(path, mmap=mmap, **options)
     return file
 

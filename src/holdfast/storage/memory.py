@@ -50,8 +50,8 @@ class MemoryStorage:
         self.published: list[Published] = []
         self.fail_at = fail_at
 
-    def open_bytes(self, path: str | os.PathLike[str], *, mmap: bool = True, ahead: bool = False) -> Mapped:
-        """As ``local.open_bytes``: writable memory of its own on a page boundary, whatever the options."""
+    def open_bytes(self, path: str | os.PathLike[str], *, mmap: bool = True) -> Mapped:
+        """As ``local.open_bytes``: writable memory of its own on a page boundary. ``mmap`` makes no difference."""
         name = os.fspath(path)
         if name not in self.files:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)

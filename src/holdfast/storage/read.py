@@ -6,10 +6,11 @@ opened, because the path may have changed in between.
 
 import errno
 import io
+import math
 import mmap
 import os
+import threading
 import weakref
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,14 +22,13 @@ from holdfast.storage.way import GRAIN, MUCH
 
 PIECE: Final = 8 << 20
 """Bytes that a thread reads at a time."""
-STEP: Final = 1 << 20
-"""Bytes that a thread reads at a time when several read one stream."""
 THREADS: Final = 4
 """Readers at most: enough to keep a disk busy, and to copy from the page cache as fast as the memory allows."""
 GLANCE: Final = 2 * GRAIN
 """Bytes between two long arrays that are looked at in one go: what stands there is padding up to a page, mostly."""
 LOOKS: Final = 16
 """Places at which a file is looked for in the page cache."""
+GOLDEN: Final = (1 + math.sqrt(5)) / 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Mapped:
 
     ``data`` has ``find`` and the buffer protocol. It starts on a page boundary and can be written, which never
     changes the file. It is closed when nothing refers to it any more. ``size`` is in bytes. ``cold`` is there when
-    the file is mapped, and much of it was not in the page cache when it was opened.
+    the file is long and mapped, and much of it was not in the page cache when it was opened.
     """
 
     data: mmap.mmap | bytes
@@ -47,25 +47,31 @@ class Mapped:
 
 
 class Cold:
-    """A mapped file that is on the disk and not in memory: kept open, so that a place can be read without its surroundings.
+    """A mapped file that is on the disk and not in memory: kept open, so that places can be read before they are touched.
 
-    Touching the map where nothing is cached makes the system read up to some mebibytes around: right for who reads on,
-    a waste for who skips from array to array.
+    Touching the map where nothing is cached makes the system read up to some mebibytes around: a waste for who skips from
+    array to array. For who reads on, calls keep the disk busier, and a disk that fails is an error and not SIGBUS.
     """
 
     def __init__(self, fd: int) -> None:
         self._fd = system.duplicate(fd)
+        self._scratch = threading.local()
         weakref.finalize(self, system.close, self._fd)
 
     def glance(self, offset: int) -> None:
         """Bring the next few bytes from ``offset`` on into memory, and no more than their pages."""
-        system.read_at(self._fd, memoryview(bytearray(GLANCE)), offset)
+        self.bring(offset, offset + GLANCE)
+
+    def bring(self, start: int, stop: int) -> None:
+        """Bring the bytes from ``start`` to ``stop`` into memory; threads may do so at a time."""
+        room = vars(self._scratch).get("room", b"")
+        if len(room) < stop - start:
+            room = self._scratch.room = bytearray(stop - start)
+        system.read_at(self._fd, memoryview(room)[: stop - start], start)
 
 
-def open_bytes(path: str | os.PathLike[str], *, mmap: bool = True, ahead: bool = False) -> Mapped:
+def open_bytes(path: str | os.PathLike[str], *, mmap: bool = True) -> Mapped:
     """Open a regular file for reading.
-
-    ``ahead`` says that all of it will be looked at: what is mapped and not in memory is then read in at once.
 
     With ``mmap`` the file is mapped, private and copy on write: nothing is read until it is used, and the file may be
     replaced or removed meanwhile. Only cutting it short in place is fatal to a process that reads on (SIGBUS), so
@@ -93,24 +99,7 @@ def open_bytes(path: str | os.PathLike[str], *, mmap: bool = True, ahead: bool =
         if not mmap:
             return Mapped(_read(file, size, path), size, path)
         memory = _map(file, size, path)
-        cold = size >= MUCH and _is_cold(memory)
-        if cold and ahead and size <= system.memory() // 2:
-            _read_in(file.fileno(), size)
-            cold = False
-        return Mapped(memory, size, path, Cold(file.fileno()) if cold else None)
-
-
-def _read_in(fd: int, size: int) -> None:
-    """Bring a file into the page cache, by several threads that stay close together: one stream to the system.
-
-    It keeps such a file in large parts, which take a tenth of the page faults.
-    """
-
-    def hire(fd: int, _: object) -> Callable[[int], object]:
-        scratch = memoryview(bytearray(STEP))
-        return lambda start: system.read_at(fd, scratch, start)
-
-    Shared(fd, range(0, size, STEP), hire).run(THREADS if system.READS_ANYWHERE else 1)
+        return Mapped(memory, size, path, Cold(file.fileno()) if size >= MUCH and _is_cold(memory) else None)
 
 
 def _check(info: os.stat_result, path: str) -> None:
@@ -188,8 +177,12 @@ def _is_cold_file(fd: int, size: int) -> bool:
 
 
 def _is_cold(memory: mmap.mmap) -> bool:
-    """Whether most of a mapped file is not in the page cache, as far as a few looks tell."""
-    looks = system.cached(memory, [len(memory) * index // LOOKS for index in range(LOOKS)])
+    """Whether most of a mapped file is not in the page cache, as far as a few looks tell.
+
+    They keep no regular distance (multiples of the golden ratio, without their whole part): arrays that are alike do, and
+    a save leaves the heads before them in the cache, and nothing else.
+    """
+    looks = system.cached(memory, [int(len(memory) * (index * GOLDEN % 1)) for index in range(LOOKS)])
     return looks.count(False) > LOOKS // 2
 
 

@@ -120,15 +120,6 @@ def _mincore() -> Any:
     return ask
 
 
-@functools.cache
-def memory() -> int:
-    """Bytes of memory that the machine has; 0 where there is no telling."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return 0
-
-
 def direct(fd: int, *, on: bool) -> bool:
     """Let reads and writes of ``fd`` and its duplicates go around the page cache from now on, or no longer.
 

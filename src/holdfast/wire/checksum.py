@@ -6,7 +6,7 @@ one flipped bit anywhere is seen. BSON has signed integers only: a checksum is s
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from os import cpu_count
 from struct import pack, unpack
 from typing import Final
@@ -18,13 +18,18 @@ from holdfast.wire.values import Blob
 
 THREADS: Final = max(2, min(8, cpu_count() or 1))
 AHEAD: Final = max(4, THREADS)
-"""Threads that read a mapped file in from the disk: more than a small machine has processors, for they wait."""
+"""Threads that read a file in from the disk: more than a small machine has processors, for they wait."""
 PIECE: Final = 1 << 20
 """Bytes that one of them reads in at a time, so close to what the others read that it is one stream to the system."""
 LEAD: Final = 4 * AHEAD
 """Pieces that are read in, at most, before their turn."""
 WORTH_A_THREAD: Final = 1 << 20
 """Bytes below which handing a blob to a thread costs more than hashing it."""
+
+Bring = Callable[[int, int], object]
+"""Brings the bytes of a file from one position to another into memory."""
+_Part = tuple[int, int, memoryview]
+"""Of which blob something is, where it stands in the file, and its bytes."""
 
 
 def checksum(data: memoryview) -> int:
@@ -58,36 +63,52 @@ def checksums(blobs: Sequence[Blob]) -> list[int]:
     return [short[index] if index in short else threaded[index].result() for index in range(len(blobs))]
 
 
-def checksums_ahead(blobs: Sequence[Blob]) -> list[int]:
-    """As ``checksums``, of a mapped file that is not in memory yet: threads read ahead, in the order of the file.
+def checksums_ahead(blobs: Sequence[Blob], bring: Bring) -> list[int]:
+    """As ``checksums``, of a file that is on the disk: threads ``bring`` it into memory piece by piece, in its order, and
+    this one follows them.
 
     Were each blob left to a thread, the system would see several readers far from each other, read little at a time
     for each, and keep the file in small parts, so that mapping it took longer ever after.
     """
+    states = [xxh3_64() for _ in blobs]
+    for pieces in _brought(_pieces(blobs), bring):
+        for index, _, data in pieces:
+            states[index].update(data)
+    return _all_signed([state.intdigest() for state in states])
+
+
+def _pieces(blobs: Sequence[Blob]) -> list[list[_Part]]:
+    """What the blobs have of each piece of the file in which they have something: their index, place and bytes."""
+    pieces: dict[int, list[_Part]] = {}
+    for index, blob in sorted(enumerate(blobs), key=lambda entry: entry[1].offset or 0):
+        start = blob.offset or 0
+        for piece in range(start // PIECE, -(-(start + blob.nbytes) // PIECE)):
+            first = max(start, piece * PIECE)
+            data = blob.data[first - start : (piece + 1) * PIECE - start]
+            pieces.setdefault(piece, []).append((index, first, data))
+    return list(pieces.values())
+
+
+def _brought(pieces: Iterable[list[_Part]], bring: Bring) -> Iterator[list[_Part]]:
+    """Each of the pieces, once it is in memory."""
     from concurrent.futures import Future, ThreadPoolExecutor
 
-    states = [xxh3_64() for _ in blobs]
-    waiting: deque[tuple[int, memoryview, Future[int]]] = deque()
+    waiting: deque[tuple[list[_Part], Future[object]]] = deque()
 
-    def take() -> None:
-        index, piece, read = waiting.popleft()
+    def next_one() -> list[_Part]:
+        parts, read = waiting.popleft()
         read.result()
-        states[index].update(piece)
+        return parts
 
     with ThreadPoolExecutor(AHEAD) as pool:
-        for index in sorted(range(len(blobs)), key=lambda index: blobs[index].offset or 0):
-            data = blobs[index].data
-            if data.nbytes < WORTH_A_THREAD:
-                states[index].update(data)
-                continue
-            for start in range(0, data.nbytes, PIECE):
-                piece = data[start : start + PIECE]
-                waiting.append((index, piece, pool.submit(xxh3_64_intdigest, piece)))
-                if len(waiting) > LEAD:
-                    take()
+        for parts in pieces:
+            _, start, _ = parts[0]
+            _, last, data = parts[-1]
+            waiting.append((parts, pool.submit(bring, start, last + data.nbytes)))
+            if len(waiting) > LEAD:
+                yield next_one()
         while waiting:
-            take()
-    return _all_signed([state.intdigest() for state in states])
+            yield next_one()
 
 
 def seal(plan: Plan) -> None:
