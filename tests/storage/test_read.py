@@ -6,6 +6,7 @@ import mmap
 import os
 import signal
 import socket
+import sys
 import time
 from pathlib import Path
 
@@ -291,6 +292,23 @@ def test_cold_places_are_brought_into_memory(long_file: Path, monkeypatch: pytes
     assert all(system.cached(opened.data, range(1 << 16, 3 << 16, mmap.PAGESIZE)))
     opened.cold.bring(len(LONG) - 5, len(LONG) + 5)
     assert bytes(opened.data) == LONG
+
+
+def test_what_is_given_back_is_read_again_and_changes_stay(long_file: Path) -> None:
+    with open(long_file, "rb") as file:
+        if is_in_memory(file.fileno()):
+            pytest.skip("this file system keeps its files in memory")
+    opened = open_bytes(long_file)
+    places = range(0, len(LONG), mmap.PAGESIZE)
+    opened.cold.bring(0, len(LONG))
+    opened.data[5:7] = b"me"
+    assert sum(opened.data[place] for place in places) == sum(LONG[place] for place in places)
+    opened.cold.expect(len(LONG) // 2)
+    assert all(system.cached(opened.data, places))
+    opened.cold.expect(len(LONG))
+    if sys.platform == "linux":
+        assert not any(system.cached(opened.data, places[1:]))
+    assert bytes(opened.data) == LONG[:5] + b"me" + LONG[7:]
 
 
 def test_disk_that_cannot_be_read_under_a_map(long_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ Reading is map, read, check, audit, build, and only the wanted names are checked
 checksums: it is read all the same, there is just nothing to compare.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from os import fspath
 from typing import Any, Final
@@ -16,10 +16,11 @@ from holdfast.collector import held
 from holdfast.errors import FormatError, UnsupportedError
 from holdfast.formats.file import ROOT, File, Path, in_file
 from holdfast.storage import local
+from holdfast.storage.read import Cold
 from holdfast.wire.checksum import Sealing, checksums_ahead
 from holdfast.wire.plan import Plan, plan_document
 from holdfast.wire.read import read_document
-from holdfast.wire.values import Document, Skipping
+from holdfast.wire.values import Blob, Document, Skipping
 
 __all__ = ["ROOT", "File", "Path", "open_file", "plan", "publish", "write"]
 
@@ -73,8 +74,14 @@ def open_file(path: Path, *, mmap: bool = True, patterns: bool = False) -> File:
     if mapped.cold is None:
         return file_of(fspath(path), mapped.data, patterns=patterns)
     file = file_of(fspath(path), mapped.data, patterns=patterns, skipping=mapped.cold.glance)
-    file.digest = partial(checksums_ahead, bring=mapped.cold.bring)
+    file.digest = partial(_checksums_of, mapped.cold)
     return file
+
+
+def _checksums_of(cold: Cold, blobs: Sequence[Blob]) -> list[int]:
+    """The checksums of blobs in a file that is on the disk."""
+    cold.expect(sum(blob.nbytes for blob in blobs))
+    return checksums_ahead(blobs, cold.bring)
 
 
 def file_of(name: str, data: Any, *, patterns: bool = False, skipping: Skipping | None = None) -> File:

@@ -53,14 +53,23 @@ class Cold:
     array to array. For who reads on, calls keep the disk busier, and a disk that fails is an error and not SIGBUS.
     """
 
-    def __init__(self, fd: int) -> None:
-        self._fd = system.duplicate(fd)
+    def __init__(self, fd: int, memory: mmap.mmap) -> None:
+        self._fd, self._memory = system.duplicate(fd), memory
         self._scratch = threading.local()
         weakref.finalize(self, system.close, self._fd)
 
     def glance(self, offset: int) -> None:
         """Bring the next few bytes from ``offset`` on into memory, and no more than their pages."""
         self.bring(offset, offset + GLANCE)
+
+    def expect(self, size: int) -> None:
+        """Say that ``size`` bytes are going to be brought, all in all.
+
+        When that is most of the file, the few pages of it that are there are given back first, those glanced at among
+        them: around them the system would keep what it reads in small parts, and every later load would take longer.
+        """
+        if size > len(self._memory) // 2:
+            system.page_out(self._memory)
 
     def bring(self, start: int, stop: int) -> None:
         """Bring the bytes from ``start`` to ``stop`` into memory; threads may do so at a time."""
@@ -99,7 +108,7 @@ def open_bytes(path: str | os.PathLike[str], *, mmap: bool = True) -> Mapped:
         if not mmap:
             return Mapped(_read(file, size, path), size, path)
         memory = _map(file, size, path)
-        return Mapped(memory, size, path, Cold(file.fileno()) if size >= MUCH and _is_cold(memory) else None)
+        return Mapped(memory, size, path, Cold(file.fileno(), memory) if size >= MUCH and _is_cold(memory) else None)
 
 
 def _check(info: os.stat_result, path: str) -> None:

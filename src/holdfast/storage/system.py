@@ -29,6 +29,9 @@ RENAMES_OPEN_FILES: bool = sys.platform != "win32"
 WRITES_ANYWHERE: bool = hasattr(os, "pwrite")
 READS_ANYWHERE: bool = hasattr(os, "preadv")
 
+_PAGE_OUT: Final = 21
+"""Linux's MADV_PAGEOUT, for which Python has no name (uapi/asm-generic/mman-common.h)."""
+
 READ: Final[int] = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 READ_NO_LINK: Final[int] = READ | getattr(os, "O_NOFOLLOW", 0)
 FOLDER: Final[int] = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_DIRECTORY", 0)
@@ -106,6 +109,13 @@ def cached(memory: mmap.mmap, offsets: Sequence[int]) -> list[bool]:
         return bool(ask(start + offset - offset % mmap.PAGESIZE, 1, answer)) or answer.raw[0] & 1 == 1
 
     return [is_there(offset) for offset in offsets]
+
+
+def page_out(memory: mmap.mmap) -> None:
+    """Give back the pages of a mapped file that are in memory; what was changed in them stays. Where the system knows how."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):  # before 5.4, or a file of somebody else's
+            memory.madvise(_PAGE_OUT)
 
 
 @functools.cache
