@@ -54,10 +54,29 @@ def chill(path: str) -> str:
         if not hasattr(os, "posix_fadvise"):
             return ""
         for file in files(path):
-            with file.open("rb") as opened:
-                os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            forget(file)
         way = "fadvise"
     return way if resident(path) < 0.1 else ""
+
+
+def forget(file: Path) -> None:
+    """Drop one file from the page cache, if nobody has it mapped."""
+    with file.open("rb") as opened:
+        os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def warm(path: str) -> None:
+    """See that ``path`` is in the page cache: a file that is not, or not all of it, is read in from beginning to end.
+
+    What was written around the page cache would otherwise stay out of it for as long as only parts are loaded.
+    """
+    for file in files(path):
+        if resident(str(file)) < 1:
+            if hasattr(os, "posix_fadvise"):
+                forget(file)
+            with file.open("rb", buffering=0) as opened:
+                while opened.read(BLOCK):
+                    pass
 
 
 def resident(path: str) -> float:

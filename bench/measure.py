@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from bench.cache import chill, settle, sync
+from bench.cache import chill, settle, sync, warm
 from bench.contender import Contender
 from bench.figures import Result
 from bench.rows import Row
@@ -57,6 +57,7 @@ def put_files(contenders: list[Contender], home: str, ready: dict[str, Any]) -> 
         if not os.path.exists(path):
             contender.save(path, ready[contender.name])
             sync(path)
+            warm(path)
 
 
 def saving(row: Row, contender: Contender, home: str, state: Any, ready: Any, turn: int, result: Result) -> float:
