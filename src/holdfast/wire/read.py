@@ -12,6 +12,7 @@ from struct import error as StructError
 from typing import Any, Final
 
 from holdfast.errors import FormatError, LimitError
+from holdfast.wire.numbers import match as match_numbers
 from holdfast.wire.pattern import Patterns
 from holdfast.wire.plan import (
     BINARY_HEAD,
@@ -42,6 +43,8 @@ from holdfast.wire.values import (
 )
 
 I32: Final = Struct("<i")
+NAMES: Final = 4096
+"""Names that are remembered, so that a name that comes again is one text: words of a vocabulary never do."""
 VERSION_AT: Final = TRAILER.index(b"version\0") + len(b"version\0")
 FIXED: Final = [i for i in range(len(TRAILER)) if not (VERSION_AT <= i < VERSION_AT + 4 or HASH_AT <= i < HASH_AT + 8)]
 
@@ -69,7 +72,8 @@ def is_sealed(data: Bytes) -> bool:
 def read_document(data: Bytes, *, patterns: bool = False, skipping: Skipping | None = None) -> Reading:
     """Read the one document that ``data`` holds; blobs are views of ``data``.
 
-    patterns  whether documents of small arrays that are like an earlier one may stand as ``Alike``
+    patterns  whether what can be known by its bytes is: short lists of numbers are read in one step, and documents of
+              small arrays that are like an earlier one stand as ``Alike``
     skipping  is told where the reader goes on after a long binary, before it looks there
 
     Raises FormatError (which byte) for anything that is not one whole, well-formed document, LimitError beyond the
@@ -118,6 +122,7 @@ class _Reader:
         self.skipping = skipping
         self.patterns = Patterns(data, self.blobs, skipping)
         self.known = self.patterns.known if sealed and patterns else None
+        self.fast = patterns
         self.seal = 0
         """Where the last blob's checksum stands, if patterns are looked for and it stands right before the padding."""
 
@@ -139,7 +144,7 @@ class _Reader:
     def _entries(self, into: Document, position: int, left: int) -> tuple[int, int]:
         """Read entries of a document until it closes or another opens."""
         data, find, names = self.data, self.data.find, self.names
-        patterns, known, room = self.patterns, self.known, MAX_DEPTH - len(self.levels)
+        patterns, known, fast, room = self.patterns, self.known, self.fast, MAX_DEPTH - len(self.levels)
         while kind := data[position]:
             left -= 1
             end = find(b"\0", position + 1, position + 2 + MAX_KEY)
@@ -158,6 +163,8 @@ class _Reader:
                 into[key], position = read(data, end + 1)
             elif kind == BINARY:
                 into[key], position = self._blob(into, key, end + 1)
+            elif fast and kind == ARRAY and room and (numbers := match_numbers(data, end + 1, left)):
+                into[key], position, left = numbers
             elif known and kind == DOCUMENT and (found := patterns.match(end + 1, left, room)):
                 into[key], position, left = found
             else:
@@ -169,7 +176,7 @@ class _Reader:
         """Read elements of an array until it closes or a container opens. BSON.jl goes by their order, not their
         names."""
         data, sealed, count = self.data, self.sealed, len(into)
-        patterns, known, room = self.patterns, self.known, MAX_DEPTH - len(self.levels)
+        patterns, known, fast, room = self.patterns, self.known, self.fast, MAX_DEPTH - len(self.levels)
         while kind := data[position]:
             left -= 1
             if sealed:
@@ -189,6 +196,9 @@ class _Reader:
             elif kind == BINARY:
                 value, position = self._blob(into, "", start)
                 into.append(value)
+            elif fast and kind == ARRAY and room and (numbers := match_numbers(data, start, left)):
+                value, position, left = numbers
+                into.append(value)
             elif known and kind == DOCUMENT and (found := patterns.match(start, left, room)):
                 value, position, left = found
                 into.append(value)
@@ -206,9 +216,11 @@ class _Reader:
 
     def _name(self, raw: bytes, position: int) -> str:
         try:
-            name = self.names[raw] = raw.decode()
+            name = raw.decode()
         except UnicodeDecodeError:
             raise FormatError("a name is not UTF-8", position) from None
+        if len(self.names) < NAMES:
+            self.names[raw] = name
         return name
 
     def _limit(self, position: int, left: int) -> FormatError:
