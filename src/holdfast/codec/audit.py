@@ -105,6 +105,8 @@ def audit(document: Document, names: Iterable[str], vocabulary: Vocabulary) -> A
     backrefs = backrefs_of(document)
     for name in names:
         stack = [document[name]]
+        if type(stack[0]) is Alike and id(stack[0].model) in audited.rules:  # as below: there may be thousands
+            audited.blobs.append((name, stack.pop().blob))
         while stack:
             node = resolve(stack.pop(), backrefs)
             if type(node) is Alike:
