@@ -47,11 +47,11 @@ class Patterns:
         """The document at ``start`` if it is like one that was read before, the position past it, and what is left of
         the file's ``left`` values. One that would be deeper than ``room`` levels is left to the full reading."""
         data, pattern = self.data, self.last  # what is alike stands together
-        if pattern is None or data[start : start + len(pattern.head)] != pattern.head:
-            pattern = self.last = self.known.get(self._head(start))
+        if pattern is None or data[start : (seal := start + len(pattern.head))] != pattern.head:
+            pattern = self.last = self.known.get(head := self._head(start))
+            seal = start + len(head)
         if pattern is None or pattern.values >= left or pattern.depth > room:
             return None
-        seal = start + len(pattern.head)
         begin = seal + pattern.gap
         stop = begin + pattern.size
         end = stop + len(pattern.after)

@@ -153,20 +153,25 @@ class _Reader:
             raw = data[position + 1 : end]
             key = names.get(raw)
             if key is None:
-                key = self._name(raw, position + 1)
+                try:
+                    key = raw.decode()
+                except UnicodeDecodeError:
+                    raise FormatError("a name is not UTF-8", position + 1) from None
+                if len(names) < NAMES:
+                    names[raw] = key
             if key in into:
                 raise FormatError(f"the name {key[:80]!r} stands twice in one document", position + 1)
             if kind == INT64:
                 into[key] = I64.unpack_from(data, end + 1)[0]
                 position = end + 1 + I64.size
+            elif kind == DOCUMENT and known and (found := patterns.match(end + 1, left, room)):
+                into[key], position, left = found
             elif read := READERS.get(kind):
                 into[key], position = read(data, end + 1)
             elif kind == BINARY:
                 into[key], position = self._blob(into, key, end + 1)
             elif fast and kind == ARRAY and room and (numbers := match_numbers(data, end + 1, left)):
                 into[key], position, left = numbers
-            elif known and kind == DOCUMENT and (found := patterns.match(end + 1, left, room)):
-                into[key], position, left = found
             else:
                 into[key] = child = self._container(kind, position)
                 return self._open(end + 1, child, array=kind == ARRAY), left
@@ -176,6 +181,7 @@ class _Reader:
         """Read elements of an array until it closes or a container opens. BSON.jl goes by their order, not their
         names."""
         data, sealed, count = self.data, self.sealed, len(into)
+        value: Any
         patterns, known, fast, room = self.patterns, self.known, self.fast, MAX_DEPTH - len(self.levels)
         while kind := data[position]:
             left -= 1
@@ -190,6 +196,9 @@ class _Reader:
             if kind == INT64:  # the most frequent of all
                 into.append(I64.unpack_from(data, start)[0])
                 position = start + I64.size
+            elif kind == DOCUMENT and known and (found := patterns.match(start, left, room)):
+                value, position, left = found
+                into.append(value)
             elif read := READERS.get(kind):
                 value, position = read(data, start)
                 into.append(value)
@@ -198,9 +207,6 @@ class _Reader:
                 into.append(value)
             elif fast and kind == ARRAY and room and (numbers := match_numbers(data, start, left)):
                 value, position, left = numbers
-                into.append(value)
-            elif known and kind == DOCUMENT and (found := patterns.match(start, left, room)):
-                value, position, left = found
                 into.append(value)
             else:
                 child = self._container(kind, position)
@@ -213,15 +219,6 @@ class _Reader:
         if not left or self.data.find(b"\0", position, position + 1 + MAX_KEY) < 0:
             return self._limit(position, left)
         return FormatError(f"element {count} of an array has another name", position)
-
-    def _name(self, raw: bytes, position: int) -> str:
-        try:
-            name = raw.decode()
-        except UnicodeDecodeError:
-            raise FormatError("a name is not UTF-8", position) from None
-        if len(self.names) < NAMES:
-            self.names[raw] = name
-        return name
 
     def _limit(self, position: int, left: int) -> FormatError:
         if not left:
