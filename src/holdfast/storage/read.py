@@ -62,14 +62,17 @@ class Cold:
         """Bring the next few bytes from ``offset`` on into memory, and no more than their pages."""
         self.bring(offset, offset + GLANCE)
 
-    def expect(self, size: int) -> None:
-        """Say that ``size`` bytes are going to be brought, all in all.
+    def expect(self, size: int) -> bool:
+        """Say that ``size`` bytes are going to be brought, all in all. Whether it is worth while: whether most of the file
+        is still on the disk (short arrays come in with the heads between them).
 
-        When that is most of the file, the few pages of it that are there are given back first, those glanced at among
-        them: around them the system would keep what it reads in small parts, and every later load would take longer.
+        When most of it is wanted, the few pages that are there are given back first, those glanced at among them: around
+        them the system would keep what it reads in small parts, and every later load would take longer.
         """
-        if size > len(self._memory) // 2:
+        cold = _is_cold(self._memory)
+        if cold and size > len(self._memory) // 2:
             system.page_out(self._memory)
+        return cold
 
     def bring(self, start: int, stop: int) -> None:
         """Bring the bytes from ``start`` to ``stop`` into memory; threads may do so at a time."""
