@@ -48,6 +48,7 @@ MODULES: Final[dict[str, tuple[str, ...]]] = {
         "hdf5_headers",
         "hdf5_indexes",
         "jld2_objects",
+        "overlaps",
         "arrays",
         "safetensors_files",
         "two_formats",

@@ -25,7 +25,7 @@ PREFIX: Final = 16
 """Bytes before the first entry, and of what stands before each entry's own."""
 TIMES: Final = 4
 FREE: Final = 1 << 22
-"""All texts of a file may take a few times the file, and this."""
+"""All texts of a file, and the places that name them, may take a few times the file, and this."""
 
 
 class Heaps:
@@ -45,6 +45,7 @@ class Heaps:
         more than the file.
         """
         length, address, number = PLACE.unpack(place)
+        self._count(PLACE.size)
         if not number or address in (0, UNDEFINED):
             return ""
         if address not in self._heaps:
@@ -55,10 +56,13 @@ class Heaps:
             raise FormatError(
                 f"a text of {length:,} bytes is said to be entry {number} of a heap: {there}", start or None
             )
-        self.left -= length
+        self._count(length)
+        return bytes(self.headers.data[start : start + length]).partition(b"\0")[0].decode("utf-8", "surrogateescape")
+
+    def _count(self, size: int) -> None:
+        self.left -= size
         if self.left < 0:
             raise LimitError("the texts of the file are larger than the file")
-        return bytes(self.headers.data[start : start + length]).partition(b"\0")[0].decode("utf-8", "surrogateescape")
 
     def _read(self, address: int) -> dict[int, tuple[int, int]]:
         """Number -> first byte and size of each entry of a heap."""

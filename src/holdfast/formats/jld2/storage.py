@@ -1,8 +1,9 @@
 """The bytes of a dataset and of the heaps: mapped where they are plain, unpacked where they were compressed."""
 
 from math import prod
+from typing import Final
 
-from holdfast.errors import FormatError
+from holdfast.errors import FormatError, LimitError
 from holdfast.formats.foreign.filters import unpacked
 from holdfast.formats.jld2.cursor import UNDEFINED
 from holdfast.formats.jld2.objects import Layout, Object, Objects
@@ -42,12 +43,48 @@ def _unpacked(objects: Objects, found: Object, layout: Layout, length: int) -> m
     return memoryview(bytearray(data)) if isinstance(data, bytes) else data
 
 
+class Once:
+    """Counts bytes that become values one by one: in an honest file each byte is part of one value, so together they are no
+    more than the file. Arrays on the same bytes would be hours of work in a short file."""
+
+    def __init__(self, size: int, what: str) -> None:
+        self.size, self.what = size, what
+        self.restart()
+
+    def restart(self) -> None:
+        """Count anew, when all that was made is forgotten."""
+        self.left = self.size + SPARE
+
+    def take(self, count: int) -> None:
+        """Raises LimitError when it is more than the file can hold."""
+        self.left -= count
+        if self.left < 0:
+            raise LimitError(f"{self.what} of the file take more bytes than the file has: some stand in several places")
+
+
+SPARE: Final = 1 << 16
+"""Bytes that may be counted beyond the size of the file."""
+TIMES: Final = 4
+"""How many times as long as in the file an array of such values may be when it is unpacked; and how often a text or a list
+in a heap may be named, on the average."""
+
+
+def elements(objects: Objects, found: Object, count: int, width: int, once: Once) -> memoryview:
+    """The bytes of ``count`` elements of a dataset, of ``width`` bytes each, that become values one by one."""
+    raw = stored(objects, found, count * width)
+    packed = bool(found.filters or (found.layout is not None and found.layout.filtered))
+    once.take(max(count, len(raw) // TIMES if packed else len(raw)))
+    return raw
+
+
 class Heap:
     """Values of any length: texts, and lists of references. Each is found once and kept."""
 
     def __init__(self, objects: Objects) -> None:
         self.objects = objects
         self.collections: dict[int, dict[int, memoryview]] = {}
+        size = len(objects.data)
+        self.walked, self.named = Once(size, "the heaps"), Once(TIMES * size, "the texts and lists")
 
     def get(self, raw: memoryview | bytes) -> memoryview | None:
         """What the 16 bytes of ``raw`` name; None where they name nothing."""
@@ -61,6 +98,7 @@ class Heap:
             raise FormatError(f"entry {index} of the heap at address {address:,} is not there")
         if (count := int.from_bytes(raw[:4], "little")) > len(found):
             raise FormatError(f"{count:,} parts are said to be in the {len(found):,} bytes of an entry of a heap")
+        self.named.take(len(found))
         return found
 
     def _read(self, address: int) -> dict[int, memoryview]:
@@ -72,6 +110,7 @@ class Heap:
         head.take(3)
         size = head.number(8)
         body = head.part(min(size, head.left))
+        start = body.at
         entries: dict[int, memoryview] = {}
         while body.left >= 16:
             index = body.number(2)
@@ -83,4 +122,5 @@ class Heap:
                 break  # HDF5 counts the head of a heap in its size and JLD2 does not: what follows may be another's
             entries.setdefault(index, body.take(length))
             body.take(min(-length % 8, body.left))
+        self.walked.take(body.at - start)
         return entries

@@ -20,7 +20,7 @@ from holdfast.formats.jld2 import finish
 from holdfast.formats.jld2.datatypes import HEAP_ID, MAX_NESTING, Datatype
 from holdfast.formats.jld2.numbers import bits, element_of, number
 from holdfast.formats.jld2.objects import Object, Objects
-from holdfast.formats.jld2.storage import Heap, stored
+from holdfast.formats.jld2.storage import Heap, Once, elements, stored
 from holdfast.formats.jld2.type_text import core
 from holdfast.formats.jld2.types import JuliaType, Types, addresses, is_null
 from holdfast.julia.types import BITS
@@ -59,7 +59,7 @@ class Values:
         self.heap = Heap(self.objects)
         weak = ref(self)  # a ring would keep the file mapped until the collector comes by
         self.types = Types(self.objects, self.heap, lambda *wanted: _there(weak)._defer(*wanted))
-        self.left = MAX_VALUES
+        self.left, self.once = MAX_VALUES, Once(len(data), "the values")
         self._made: dict[int, Any] = {}
         self._texts: dict[bytes, str] = {}
         self._wanted: list[tuple[Any, Any, int]] = []
@@ -84,6 +84,8 @@ class Values:
                 kept.clear()  # half of it is made: the next call begins anew
             for waiting in (self._wanted, self._open, self._tables, self.types.documents):
                 waiting.clear()
+            self.once.restart()
+            self.heap.named.restart()
             raise
         return holder[0]
 
@@ -153,7 +155,7 @@ class Values:
             return self._empty(julia)
         if found.space.size is None:
             return {"tag": "jl_bottom_type"} if julia is None else self._empty(julia)
-        value = self._value(datatype_, julia, stored(self.objects, found, datatype_.size), 0)
+        value = self._value(datatype_, julia, elements(self.objects, found, 1, datatype_.size, self.once), 0)
         if type(value) is Reference:
             raise FormatError("a reference stands where a value should", found.address)
         return value
@@ -190,10 +192,11 @@ class Values:
         if found.space is not None and found.space.size is None:
             return bits(element, size, memoryview(b""))
         count = prod(size)
-        raw = stored(self.objects, found, count * datatype_.size)
         if datatype_.kind == "number" or (julia is not None and julia.stays_raw):
+            raw = stored(self.objects, found, count * datatype_.size)
             return Blob(raw) if datatype_.julia == "UInt8" and len(size) == 1 else bits(element, size, raw)
         self._count(count)
+        raw = elements(self.objects, found, count, datatype_.size, self.once)
         items: list[Any] = [None] * count
         step = datatype_.size
         for place in range(count):
