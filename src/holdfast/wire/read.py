@@ -44,7 +44,7 @@ from holdfast.wire.values import (
 
 I32: Final = Struct("<i")
 NAMES: Final = 4096
-"""Names that are remembered, so that a name that comes again is one text: words of a vocabulary never do."""
+"""Names that are remembered at a time, so that one that comes again is one text; words of a vocabulary never do."""
 VERSION_AT: Final = TRAILER.index(b"version\0") + len(b"version\0")
 FIXED: Final = [i for i in range(len(TRAILER)) if not (VERSION_AT <= i < VERSION_AT + 4 or HASH_AT <= i < HASH_AT + 8)]
 
@@ -157,8 +157,9 @@ class _Reader:
                     key = raw.decode()
                 except UnicodeDecodeError:
                     raise FormatError("a name is not UTF-8", position + 1) from None
-                if len(names) < NAMES:
-                    names[raw] = key
+                if len(names) >= NAMES:
+                    names.clear()
+                names[raw] = key
             if key in into:
                 raise FormatError(f"the name {key[:80]!r} stands twice in one document", position + 1)
             if kind == INT64:
