@@ -77,7 +77,7 @@ def load(path: str, times: Times) -> None:
     rules = vocabulary()
     with held():
         with clock(times, "read"):
-            file = bson.open_file(path, patterns=True, ahead=True)
+            file = bson.open_file(path, patterns=True)
         with clock(times, "frame"):
             file.verify_frame()
         with clock(times, "audit"):
