@@ -59,7 +59,8 @@ class Once:
         """Raises LimitError when it is more than the file can hold."""
         self.left -= count
         if self.left < 0:
-            raise LimitError(f"{self.what} of the file take more bytes than the file has: some stand in several places")
+            where = "some stand in several places, or in none"
+            raise LimitError(f"{self.what} of the file take more bytes than the file has: {where}")
 
 
 SPARE: Final = 1 << 16
