@@ -51,8 +51,6 @@ def chill(path: str) -> str:
         DROP.write_text("1")
         way = "drop_caches"
     except OSError:
-        if not hasattr(os, "posix_fadvise"):
-            return ""
         for file in files(path):
             forget(file)
         way = "fadvise"
@@ -60,7 +58,9 @@ def chill(path: str) -> str:
 
 
 def forget(file: Path) -> None:
-    """Drop one file from the page cache, if nobody has it mapped."""
+    """Drop one file from the page cache, if the system can and nobody has it mapped."""
+    if not hasattr(os, "posix_fadvise"):
+        return
     with file.open("rb") as opened:
         os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
@@ -72,8 +72,7 @@ def warm(path: str) -> None:
     """
     for file in files(path):
         if resident(str(file)) < 1:
-            if hasattr(os, "posix_fadvise"):
-                forget(file)
+            forget(file)
             with file.open("rb", buffering=0) as opened:
                 while opened.read(BLOCK):
                     pass

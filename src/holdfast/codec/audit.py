@@ -104,9 +104,11 @@ def audit(document: Document, names: Iterable[str], vocabulary: Vocabulary) -> A
     audited, untrusted, memory = Audited(document, {}), set[str](), _Memory()
     backrefs = backrefs_of(document)
     for name in names:
-        stack = [document[name]]
-        if type(stack[0]) is Alike and id(stack[0].model) in audited.rules:  # as below: there may be thousands
-            audited.blobs.append((name, stack.pop().blob))
+        root = document[name]
+        if type(root) is Alike and id(root.model) in audited.rules:  # as below: there may be thousands
+            audited.blobs.append((name, root.blob))
+            continue
+        stack = [root]
         while stack:
             node = resolve(stack.pop(), backrefs)
             if type(node) is Alike:

@@ -14,7 +14,9 @@ from holdfast.wire.values import Bytes
 MOST: Final = 16
 """Numbers in the longest of these lists."""
 END: Final = b"\0"
-KINDS: Final = {0x12: I64, 0x01: F64}
+INT64: Final = 0x12
+DOUBLE: Final = 0x01
+KINDS: Final = {INT64: I64, DOUBLE: F64}
 """The types of BSON whose elements are laid out so -> one number."""
 
 

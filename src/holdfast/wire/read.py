@@ -12,6 +12,7 @@ from struct import error as StructError
 from typing import Any, Final
 
 from holdfast.errors import FormatError, LimitError
+from holdfast.wire.numbers import DOUBLE, INT64
 from holdfast.wire.numbers import match as match_numbers
 from holdfast.wire.pattern import Patterns
 from holdfast.wire.plan import (
@@ -281,7 +282,7 @@ class _Reader:
         self.seal = start - heads - pad.nbytes - I64.size if in_order else 0
 
 
-DOCUMENT, ARRAY, BINARY, INT64 = 0x03, 0x04, 0x05, 0x12
+DOCUMENT, ARRAY, BINARY = 0x03, 0x04, 0x05
 
 Read = Callable[[Bytes, int], tuple[Any, int]]
 """(data, position) -> (value, position just past it)"""
@@ -362,7 +363,7 @@ def _opaque_text(kind: int, texts: int, names: int, rest: int) -> Read:
 
 
 READERS: dict[int, Read] = {
-    0x01: _read_double,
+    DOUBLE: _read_double,
     0x02: _read_string,
     0x06: _opaque(0x06, 0),  # undefined
     0x07: _opaque(0x07, 12),  # object id

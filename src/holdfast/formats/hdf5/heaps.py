@@ -14,6 +14,7 @@ from typing import Final
 from holdfast.errors import FormatError, LimitError
 from holdfast.formats.hdf5.headers import Headers
 from holdfast.formats.jld2.cursor import UNDEFINED
+from holdfast.formats.jld2.storage import TIMES
 from holdfast.wire.values import MAX_VALUES
 
 HEAD: Final = b"GCOL\1"
@@ -23,9 +24,8 @@ PLACE: Final = Struct("<IQI")
 """Of a text: its bytes, the address of its heap, its number there."""
 PREFIX: Final = 16
 """Bytes before the first entry, and of what stands before each entry's own."""
-TIMES: Final = 4
 FREE: Final = 1 << 22
-"""All texts of a file, and the places that name them, may take a few times the file, and this."""
+"""All texts of a file, and the places that name them, may take TIMES the file, and this."""
 
 
 class Heaps:
