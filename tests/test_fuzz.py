@@ -4,6 +4,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import signal
 
 from fuzz import flips, grammar
 from fuzz.__main__ import NAMES, run
@@ -85,8 +86,12 @@ def test_greed_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     most = iter([0, 1 << 20, 1 << 29, 1 << 29])
     monkeypatch.setattr(drive, "most_memory", lambda: next(most))
     watch = drive.Watch("read", lambda data: None, None, None, None, tmp_path / "told")
-    for data in (b"a", b"b", b"c"):
-        watch(data)
+    try:
+        for data in (b"a", b"b", b"c"):
+            watch(data)
+    finally:
+        watch.close()
+    assert signal.getitimer(signal.ITIMER_VIRTUAL) == (0, 0), "it would go off in another test, a minute later"
     assert list(watch.escapes) == ["Greed"]
     assert [path.read_bytes() for path in tmp_path.glob("read/*")] == [b"b"]
 
