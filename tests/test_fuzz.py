@@ -1,10 +1,10 @@
 """The fuzz targets: what they once found, replayed; a short run of each; and whether they would see a fault at all."""
 
+import signal
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
-import signal
 
 from fuzz import flips, grammar
 from fuzz.__main__ import NAMES, run
