@@ -18,7 +18,8 @@ from holdfast.errors import HoldfastError, UnsupportedError
 from holdfast.formats import bson
 from holdfast.storage import local
 from holdfast.wire.checksum import checksum
-from holdfast.wire.plan import HASH_AT, I64, TRAILER, Plan, alignment
+from holdfast.wire.elements import I64
+from holdfast.wire.plan import HASH_AT, TRAILER, Plan, alignment
 from holdfast.wire.values import Blob
 
 __all__ = ["Snapshot", "planned", "take"]

@@ -6,11 +6,11 @@ both places hold ``{tag: "backref", ref: n}``, as BSON.jl has it. Objects that s
 list of a million links is a flat file.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from holdfast.codec.rule import Fields, Items, Ready, Rule, Shared, Vocabulary
+from holdfast.codec.rule import Fields, Items, Ready, Rule, Shared, Vocabulary, is_code
 from holdfast.errors import UnsupportedError
 from holdfast.wire.values import INT64_MAX, INT64_MIN, MAX_DEPTH, Alike, Blob, Int32, Opaque, RawText
 
@@ -19,9 +19,6 @@ HOIST_DEPTH: Final = MAX_DEPTH // 2
 
 FINAL: Final = frozenset({type(None), bool, float, Int32, RawText, Blob, Opaque, Ready})
 """Types that are wire values as they are; ``int`` and ``str`` are too, when they fit."""
-
-
-SIMPLE: Final = FINAL | {int, str}
 
 
 @dataclass(slots=True)
@@ -58,6 +55,7 @@ class _Lowering:
         self.backrefs = Items()
         self.steps: list[_Step] = []
         self.hoisted: list[tuple[_Trail, Any]] = []
+        self.rules: dict[type, Rule] = {}
         self.gathers: dict[type, Gather] = {}
         self.gathered: dict[Rule, list[_Place]] = {}
         self.trail: _Trail = None
@@ -135,7 +133,7 @@ class _Lowering:
 
     def _enter(self, level: Any) -> bool:
         """Begin to walk ``level``, unless all that it holds is final already."""
-        if _all_final(level.values() if isinstance(level, dict) else level):
+        if _are_final(level.values() if isinstance(level, dict) else level):
             return False
         # A copy of the entries: the level's values are replaced while we walk.
         entries = list(level.items()) if isinstance(level, dict) else list(enumerate(level))
@@ -144,12 +142,7 @@ class _Lowering:
 
     def _put(self, level: Any, key: Any, value: Any) -> bool:
         """Put ``value``, lowered, at ``key``; True when the walk went down into it."""
-        type_ = type(value)
-        if (
-            type_ in FINAL
-            or (type_ is str and (value.isascii() or _is_utf8(value)))
-            or (type_ is int and INT64_MIN <= value <= INT64_MAX)
-        ):
+        if _are_final((value,)):
             level[key] = value
             return False
         if isinstance(value, (Fields, Items)):
@@ -158,39 +151,43 @@ class _Lowering:
         if place is not None:
             level[key] = self._refer(place)
             return False
-        if type_ is Shared:
+        if type(value) is Shared:
             self.places[id(value)] = _Place(value, value, level, key)
             level[key] = value
             return False
         return self._lower(level, key, value)
 
     def _lower(self, level: Any, key: Any, value: Any) -> bool:
-        rule = self.vocabulary.of_value(value)
-        if rule is None or (rule.lower is None and rule.settle is None):
-            raise self._unsupported(f"{_type_name(value)} cannot be saved: no rule knows it", value)
+        kind = type(value)
+        rule = self.rules.get(kind) or self._rule(kind, value)
         if rule.settle is not None:
-            self._gather(type(value), rule)(level, key, value)
+            self._gather(kind, rule)(level, key, value)
             return False
         assert rule.lower is not None
         lowered = self._lowered(rule.lower, value)
-        if not rule.identity:
-            return self._put_level(level, key, lowered)
-        place = self.places[id(value)] = _Place(value, lowered, level, key)
-        if len(self.steps) > HOIST_DEPTH and isinstance(lowered, (Fields, Items)):
-            level[key] = self._refer(place)
-            self.hoisted.append(((self.trail, [(step.level, step.key) for step in self.steps]), lowered))
-            return False
-        return self._put_level(level, key, lowered)
+        if rule.identity:
+            place = self.places[id(value)] = _Place(value, lowered, level, key)
+            if len(self.steps) > HOIST_DEPTH and isinstance(lowered, (Fields, Items)):
+                level[key] = self._refer(place)
+                self.hoisted.append(((self.trail, [(step.level, step.key) for step in self.steps]), lowered))
+                return False
+        level[key] = lowered
+        return isinstance(lowered, (Fields, Items)) and self._enter(lowered)
+
+    def _rule(self, kind: type, value: Any) -> Rule:
+        """The rule for ``value``; noted, where the type alone says it."""
+        rule = self.vocabulary.of_value(value)
+        if rule is None or (rule.lower is None and rule.settle is None):
+            raise self._unsupported(f"{_type_name(value)} cannot be saved: no rule knows it", value)
+        if kind in rule.types and not is_code(value):
+            self.rules[kind] = rule
+        return rule
 
     def _lowered(self, lower: Callable[[Any], Any], value: Any) -> Any:
         try:
             return lower(value)
         except UnsupportedError as error:
             raise UnsupportedError(error.message, self.path() + error.path) from None
-
-    def _put_level(self, level: Any, key: Any, lowered: Any) -> bool:
-        level[key] = lowered
-        return isinstance(lowered, (Fields, Items)) and self._enter(lowered)
 
     def _refer(self, place: _Place) -> Ready:
         if not place.reference:
@@ -231,16 +228,19 @@ def _segment(level: Any, key: Any) -> str:
     return "" if key in STRUCTURE and "tag" in level else f".{key}"
 
 
-def _all_final(values: Collection[Any]) -> bool:
-    """Whether no value needs a rule; said without a step per value for the long lists of numbers and texts."""
-    types = set(map(type, values))
-    if not types <= SIMPLE:
-        return False
-    if int in types:
-        ints = values if len(types) == 1 else [value for value in values if type(value) is int]
-        if min(ints) < INT64_MIN or max(ints) > INT64_MAX:
+def _are_final(values: Iterable[Any]) -> bool:
+    """Whether no value needs a rule."""
+    for value in values:
+        kind = type(value)
+        if kind is int:
+            if not INT64_MIN <= value <= INT64_MAX:
+                return False
+        elif kind is str:
+            if not (value.isascii() or _is_utf8(value)):
+                return False
+        elif kind not in FINAL:
             return False
-    return str not in types or all(value.isascii() or _is_utf8(value) for value in values if type(value) is str)
+    return True
 
 
 def _is_utf8(text: str) -> bool:

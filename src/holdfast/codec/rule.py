@@ -115,6 +115,12 @@ class Rule:
 
 FUNCTIONS: Final = frozenset({FunctionType, BuiltinFunctionType})
 
+
+def is_code(value: Any) -> bool:
+    """Whether ``value`` is a function or a class: its own module says to whom it belongs, and not its type's."""
+    return type(value) in FUNCTIONS or isinstance(value, type)
+
+
 ClassRule: TypeAlias = Callable[[type], Rule | None]
 """Makes the rule of a class that no table lists (a user's), or None when it is not this one's business."""
 
@@ -178,7 +184,7 @@ class Vocabulary:
 
     def of_value(self, value: Any) -> Rule | None:
         """The rule that lowers ``value``. A function or class that stands as a value brings in its own framework."""
-        if (type(value) in FUNCTIONS or isinstance(value, type)) and isinstance(value.__module__, str):
+        if is_code(value) and isinstance(value.__module__, str):
             self._meet(value.__module__.partition(".")[0])
         return self.of_type(type(value))
 

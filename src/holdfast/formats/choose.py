@@ -23,8 +23,9 @@ from holdfast.errors import FormatError, HoldfastError, MissingError, Unsupporte
 from holdfast.formats.file import File, Path
 from holdfast.storage import system
 from holdfast.storage.folder import kind_of
-from holdfast.wire.plan import TRAILER, U32
-from holdfast.wire.read import ARRAY, BINARY, DOCUMENT, READERS
+from holdfast.wire.elements import ARRAY, BINARY, DOCUMENT, U32
+from holdfast.wire.plan import TRAILER
+from holdfast.wire.read import READERS
 
 HEAD: Final = 8192
 """Bytes from the start that are looked at: room for HDF5's signature behind a block of the user's."""

@@ -7,6 +7,7 @@ kept. What may contain itself is lifted in two steps.
 
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterable
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from holdfast.vocab import vectors
 from holdfast.vocab.julia import nothings, struct
 from holdfast.vocab.keys import hashed, savable, shown, spread
 from holdfast.vocab.types import ANY, DICT, NOTHING, SET, base
+from holdfast.wire.elements import MANY
 from holdfast.wire.values import MAX_KEY
 
 RESERVED: Final = frozenset({"tag", "_backrefs", "_holdfast", "xxh3", "python"})
@@ -46,9 +48,13 @@ def is_name(key: Any) -> bool:
     >>> [is_name(key) for key in ("weight", "", "tag", 1, "a\\0b", "\\ud800")]
     [True, True, False, False, False, False]
     """
+    return type(key) is str and _is_name(key)
+
+
+@lru_cache(maxsize=4096)
+def _is_name(key: str) -> bool:
     return (
-        type(key) is str
-        and key not in RESERVED
+        key not in RESERVED
         and len(key) <= LONG
         and "\0" not in key
         and (key.isascii() or key.encode("utf-8", "ignore").decode() == key)
@@ -61,9 +67,9 @@ def are_names(keys: Collection[Any]) -> bool:
     >>> are_names(["weight", "bias"]), are_names(["weight", "tag"]), are_names([])
     (True, False, True)
     """
-    if set(map(type, keys)) <= {str} and RESERVED.isdisjoint(keys):
+    if len(keys) >= MANY and set(map(type, keys)) == {str} and RESERVED.isdisjoint(keys):
         text = "".join(keys)
-        if text.isascii() and "\0" not in text and max(map(len, keys), default=0) <= LONG:
+        if text.isascii() and "\0" not in text and max(map(len, keys)) <= LONG:
             return True
     return all(map(is_name, keys))
 

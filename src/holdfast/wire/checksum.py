@@ -13,7 +13,8 @@ from typing import Final
 
 from xxhash import xxh3_64, xxh3_64_intdigest
 
-from holdfast.wire.plan import HASH_AT, I64, TRAILER, Plan
+from holdfast.wire.elements import I64
+from holdfast.wire.plan import HASH_AT, TRAILER, Plan
 from holdfast.wire.values import Blob
 
 THREADS: Final = max(2, min(8, cpu_count() or 1))

@@ -1,23 +1,19 @@
-"""Short lists of numbers (sizes, strides, indices), read in one step.
+"""Short lists of numbers (sizes, strides, indices), written and read in one step.
 
 Strategy: the length of a BSON array and the type of its first element say how a list of int64 or of doubles is laid out:
-all but the numbers is fixed. One look takes everything apart, and what stands between the numbers is compared with what
-belongs there. Any other array is left to the full reading, so both ways give the same list, and the same errors.
+all but the numbers is fixed. To write one, its numbers are packed and what stands between them is put there; to read one,
+a single look takes everything apart, and what stands between the numbers is compared with what belongs there. Any other
+list is left to the full writing and reading, so both ways give the same bytes, the same list, and the same errors.
 """
 
 from struct import Struct
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from holdfast.wire.plan import F64, I64, INDICES, U32
+from holdfast.wire.elements import DOUBLE, END, F64, I64, INDICES, INT64, MANY, U32
 from holdfast.wire.values import Bytes
 
-MOST: Final = 16
-"""Numbers in the longest of these lists."""
-END: Final = b"\0"
-INT64: Final = 0x12
-DOUBLE: Final = 0x01
-KINDS: Final = {INT64: I64, DOUBLE: F64}
-"""The types of BSON whose elements are laid out so -> one number."""
+KINDS: Final = {int: (INT64, I64), float: (DOUBLE, F64)}
+"""The types of numbers that are laid out so -> their code, and one of them."""
 
 
 class Layout(NamedTuple):
@@ -43,14 +39,32 @@ def _layout(kind: int, number: Struct, length: int) -> Layout:
     return Layout(numbers, int.from_bytes(between), int.from_bytes(expected), size, length)
 
 
+FORMS: Final[dict[tuple[type, int], Layout]] = {
+    (kind, length): _layout(code, number, length) for kind, (code, number) in KINDS.items() for length in range(1, MANY)
+}
+"""How many numbers of which type -> how the array of them is laid out."""
+
 HEAD: Final = U32.size + 1
 """Bytes of an array's length and its first element's type."""
 LAYOUTS: Final[dict[bytes, Layout]] = {
-    U32.pack(layout.size) + bytes([kind]): layout
-    for kind, number in KINDS.items()
-    for layout in (_layout(kind, number, length) for length in range(1, MOST + 1))
+    layout.expected.to_bytes(layout.size)[:HEAD]: layout for layout in FORMS.values()
 }
 """The first bytes of an array -> how it is laid out if all its elements are like the first."""
+
+
+def pack(values: list[Any]) -> bytes | None:
+    """The array of ``values``, if they are a short list of numbers of one type.
+
+    >>> pack([7]), pack([7, 0.5]), pack([])
+    (b'\\x10\\x00\\x00\\x00\\x120\\x00\\x07\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00', None, None)
+    """
+    if not 1 <= len(values) < MANY:
+        return None
+    kind = type(values[0])
+    if kind not in KINDS or [*map(type, values)].count(kind) < len(values):
+        return None
+    layout = FORMS[kind, len(values)]
+    return (int.from_bytes(layout.numbers.pack(*values)) | layout.expected).to_bytes(layout.size)
 
 
 def match(data: Bytes, start: int, left: int) -> tuple[list[int] | list[float], int, int] | None:

@@ -8,7 +8,8 @@ compared is every byte that the reader would look at, so both ways give the same
 from dataclasses import dataclass
 from typing import Any, Final
 
-from holdfast.wire.plan import I64, LARGE, SUM_HEAD, alignment
+from holdfast.wire.elements import I64
+from holdfast.wire.plan import LARGE, SUM_HEAD, alignment
 from holdfast.wire.values import ANY_BLOB, Alike, Blob, Bytes, Document, Skipping
 
 MAX_HEAD: Final = 1024

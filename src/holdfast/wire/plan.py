@@ -2,23 +2,23 @@
 
 Strategy: one pass writes all that is not array data into one ``frame`` and notes where each blob cuts it. A document's
 length is patched when the document closes. A sealed blob gets a checksum and padding in front, so that a mapped file is
-a usable array; the trailer ``_holdfast`` closes the file with the checksum of the frame. Documents that are alike but
-for their blob are written once for each place that they have between two multiples of the alignment, and copied after
-that.
+a usable array; the trailer ``_holdfast`` closes the file with the checksum of the frame. Where many values are of one
+type they are written together. Documents that are alike but for their blob are written once for each place that they
+have between two multiples of the alignment, and copied after that.
 
 Sources: bsonspec.org 1.1; BSON.jl ignores keys that it does not know and every document's length, so a length that does
 not fit in 32 bits is written modulo 2**32 (below 2 GiB that is plain BSON).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
-from itertools import chain
-from struct import Struct
+from itertools import islice
 from typing import Any, Final
 
 from holdfast.errors import LimitError, UnsupportedError
-from holdfast.wire.values import MAX_BLOB, MAX_DEPTH, MAX_KEY, Alike, Blob, Document, Int32, Opaque, RawText
+from holdfast.wire import numbers
+from holdfast.wire.elements import ARRAY, DOCUMENT, END, MANY, SCALARS, U32, indices, names
+from holdfast.wire.values import MAX_BLOB, MAX_DEPTH, Alike, Blob, Document, Opaque
 
 ALIGNMENT: Final = 64
 """Bytes. What vector instructions and torch want."""
@@ -32,10 +32,6 @@ TRAILER: Final = b"\x03_holdfast\0\x20\0\0\0\x10version\0%c\0\0\0\x12xxh3\0" % V
 """The last bytes of a file: the element ``_holdfast`` with the version and the frame's XXH3-64, and the root's end."""
 HASH_AT: Final = len(TRAILER) - 10
 """Where in the trailer the checksum stands; all bytes before it are covered by it."""
-
-U32: Final = Struct("<I")
-I64: Final = Struct("<q")
-F64: Final = Struct("<d")
 
 
 def alignment(nbytes: int) -> int:
@@ -85,100 +81,71 @@ def plan_document(document: Document, *, trailer: bool = True) -> Plan:
 
 def _write(plan: Plan, document: Document, end: bytes) -> None:
     """Write a document at the end of ``plan``; ``end`` closes it."""
-    opened, frame = [_open(plan, document)], plan.frame
+    frame, scalar_of, opened = plan.frame, SCALARS.get, [_open(plan, document)]
     while opened:
-        start, cut, items = opened[-1]
-        for key, value in items:
+        start, cut, entries = opened[-1]
+        for name, value in entries:
             kind = type(value)
-            if kind is int:  # the most frequent of all
-                frame += b"\x12" + key + I64.pack(value)
-                continue
-            write = WRITERS.get(kind) or _writer_of(value)
-            child = write(plan, key, value)
-            if child is not None:
+            if scalar := scalar_of(kind):
+                code, encode = scalar
+                frame += code + name + encode(value)
+            elif write := WRITERS.get(kind):
+                write(plan, name, value)
+            elif isinstance(value, dict | list):  # subclasses are how the codec marks what it has done
                 if len(opened) >= MAX_DEPTH:
                     raise LimitError(f"values nest deeper than {MAX_DEPTH} documents")
-                opened.append(_open(plan, child))
+                if isinstance(value, dict):
+                    frame += DOCUMENT_CODE + name
+                else:
+                    frame += ARRAY_CODE + name
+                    if packed := numbers.pack(value):
+                        frame += packed
+                        continue
+                opened.append(_open(plan, value))
                 break
+            else:
+                raise UnsupportedError(f"{kind.__name__} is not a BSON value")
         else:
             opened.pop()
-            plan.frame += b"\0" if opened else end
-            U32.pack_into(plan.frame, cut, (plan.size - start) & 0xFFFFFFFF)
+            frame += END if opened else end
+            U32.pack_into(frame, cut, (len(frame) + plan.blob_bytes - start) & 0xFFFFFFFF)
 
 
-_Open = tuple[int, int, Iterator[tuple[bytes, Any]]]
+DOCUMENT_CODE: Final = bytes([DOCUMENT])
+ARRAY_CODE: Final = bytes([ARRAY])
+
+_Entries = Iterator[tuple[bytes, Any]]
+_Open = tuple[int, int, _Entries]
+"""Where a container starts in the file and in the frame, and its entries that are still to be written."""
 
 
-def _open(plan: Plan, container: Any) -> _Open:
-    start, cut = plan.size, len(plan.frame)
-    plan.frame += b"\0\0\0\0"
-    items = _entries(container) if isinstance(container, dict) else _elements(container)
-    return start, cut, items
+def _open(plan: Plan, container: dict[str, Any] | list[Any]) -> _Open:
+    frame = plan.frame
+    cut = len(frame)
+    frame += b"\0\0\0\0"
+    if isinstance(container, dict):
+        values: Collection[Any] = container.values()
+        entries = zip(names(container), values, strict=True)
+    else:
+        values, entries = container, zip(indices(len(container)), container, strict=False)
+    if len(values) >= MANY and len(kinds := set(map(type, values))) == 1:
+        _write_scalars(frame, kinds.pop(), entries)
+    return cut + plan.blob_bytes, cut, entries
 
 
-def _entries(document: Document) -> Iterator[tuple[bytes, Any]]:
-    return zip(map(_key, document), document.values(), strict=True)
+def _write_scalars(frame: bytearray, kind: type, entries: _Entries) -> None:
+    """Write ``entries``, whose values are all of one type, if it is a plain one: many at a time."""
+    if scalar := SCALARS.get(kind):
+        code, encode = scalar
+        while some := list(islice(entries, AT_ONCE)):
+            frame += b"".join([code + name + encode(value) for name, value in some])
 
 
-@lru_cache(maxsize=4096)
-def _key(name: str) -> bytes:
-    """A name as BSON has it; the few that every document repeats are made once."""
-    key = name.encode()
-    if b"\0" in key:
-        raise UnsupportedError(f"the name {name!r} holds a NUL, which BSON's names cannot")
-    if len(key) > MAX_KEY:
-        raise LimitError(f"a name of {len(key):,} bytes is longer than {MAX_KEY:,}")
-    return key + b"\0"
+AT_ONCE: Final = 256
+"""Values of one type that are written at a time: what is in between is small, however many there are."""
 
-
-INDICES: Final = tuple(b"%d\0" % index for index in range(1000))
-"""The names of an array's first elements, made once."""
-
-
-def _elements(values: list[Any]) -> Iterator[tuple[bytes, Any]]:
-    rest = map(b"%d\0".__mod__, range(len(INDICES), len(values)))
-    return zip(chain(INDICES, rest), values, strict=False)
-
-
-Writer = Callable[[Plan, bytes, Any], "dict[str, Any] | list[Any] | None"]
-"""Appends one element; gives the container to descend into, if the value is one."""
-
-
-def _write_document(plan: Plan, key: bytes, value: Any) -> dict[str, Any]:
-    plan.frame += b"\x03" + key
-    return value  # type: ignore[no-any-return]
-
-
-def _write_list(plan: Plan, key: bytes, value: Any) -> list[Any]:
-    plan.frame += b"\x04" + key
-    return value  # type: ignore[no-any-return]
-
-
-def _write_null(plan: Plan, key: bytes, value: Any) -> None:
-    plan.frame += b"\x0a" + key
-
-
-def _write_bool(plan: Plan, key: bytes, value: Any) -> None:
-    plan.frame += b"\x08" + key + (b"\1" if value else b"\0")
-
-
-def _write_int(plan: Plan, key: bytes, value: Any) -> None:
-    plan.frame += b"\x12" + key + I64.pack(value)
-
-
-def _write_int32(plan: Plan, key: bytes, value: Any) -> None:
-    plan.frame += b"\x10" + key + U32.pack(value & 0xFFFFFFFF)
-
-
-def _write_float(plan: Plan, key: bytes, value: Any) -> None:
-    plan.frame += b"\x01" + key + F64.pack(value)
-
-
-def _write_text(plan: Plan, key: bytes, value: Any) -> None:
-    data = value.encode("utf-8", "surrogateescape" if type(value) is RawText else "strict")
-    if len(data) >= MAX_BLOB:
-        raise LimitError(f"a text of {len(data):,} bytes does not fit in BSON")
-    plan.frame += b"\x02" + key + U32.pack(len(data) + 1) + data + b"\0"
+Writer = Callable[[Plan, bytes, Any], None]
+"""Appends one element."""
 
 
 def _write_opaque(plan: Plan, key: bytes, value: Any) -> None:
@@ -210,7 +177,7 @@ BINARY_HEAD: Final = 5
 
 def _write_alike(plan: Plan, key: bytes, value: Any) -> None:
     frame, blob, nbytes = plan.frame, value.blob, value.blob.data.nbytes
-    frame += b"\x03" + key
+    frame += DOCUMENT_CODE + key
     place = id(value.model), (len(frame) + plan.blob_bytes) % (PAGE if nbytes >= LARGE else ALIGNMENT)
     before, between, after = plan.patterns.get(place) or _pattern(plan, place, value.model)
     frame += before
@@ -231,27 +198,5 @@ def _pattern(plan: Plan, place: tuple[int, int], model: Document) -> tuple[bytes
     return pattern
 
 
-# Keyed by exact type: mypy cannot follow such a table, hence the Any in each writer.
-WRITERS: dict[type, Writer] = {
-    dict: _write_document,
-    list: _write_list,
-    type(None): _write_null,
-    bool: _write_bool,
-    int: _write_int,
-    Int32: _write_int32,
-    float: _write_float,
-    str: _write_text,
-    RawText: _write_text,
-    Opaque: _write_opaque,
-    Blob: _write_blob,
-    Alike: _write_alike,
-}
-
-
-def _writer_of(value: Any) -> Writer:
-    """Subclasses of dict and list are how the codec marks what it has done; anything else is not a wire value."""
-    if isinstance(value, dict):
-        return _write_document
-    if isinstance(value, list):
-        return _write_list
-    raise UnsupportedError(f"{type(value).__name__} is not a BSON value")
+WRITERS: Final[dict[type, Writer]] = {Opaque: _write_opaque, Blob: _write_blob, Alike: _write_alike}
+"""How values are written that are neither plain nor containers."""

@@ -12,23 +12,24 @@ from struct import error as StructError
 from typing import Any, Final
 
 from holdfast.errors import FormatError, LimitError
-from holdfast.wire.numbers import DOUBLE, INT64
-from holdfast.wire.numbers import match as match_numbers
-from holdfast.wire.pattern import Patterns
-from holdfast.wire.plan import (
-    BINARY_HEAD,
-    DATA_HEAD,
+from holdfast.wire.elements import (
+    ARRAY,
+    BINARY,
+    BOOL,
+    DOCUMENT,
+    DOUBLE,
     F64,
-    HASH_AT,
     I64,
     INDICES,
-    LARGE,
-    PAD_HEAD,
-    TRAILER,
+    INT32,
+    INT64,
+    NULL,
+    TEXT,
     U32,
-    VERSION,
-    alignment,
 )
+from holdfast.wire.numbers import match as match_numbers
+from holdfast.wire.pattern import Patterns
+from holdfast.wire.plan import BINARY_HEAD, DATA_HEAD, HASH_AT, LARGE, PAD_HEAD, TRAILER, VERSION, alignment
 from holdfast.wire.values import (
     MAX_DEPTH,
     MAX_KEY,
@@ -282,8 +283,6 @@ class _Reader:
         self.seal = start - heads - pad.nbytes - I64.size if in_order else 0
 
 
-DOCUMENT, ARRAY, BINARY = 0x03, 0x04, 0x05
-
 Read = Callable[[Bytes, int], tuple[Any, int]]
 """(data, position) -> (value, position just past it)"""
 
@@ -364,17 +363,17 @@ def _opaque_text(kind: int, texts: int, names: int, rest: int) -> Read:
 
 READERS: dict[int, Read] = {
     DOUBLE: _read_double,
-    0x02: _read_string,
+    TEXT: _read_string,
     0x06: _opaque(0x06, 0),  # undefined
     0x07: _opaque(0x07, 12),  # object id
-    0x08: _read_bool,
+    BOOL: _read_bool,
     0x09: _opaque(0x09, 8),  # datetime
-    0x0A: _read_null,
+    NULL: _read_null,
     0x0B: _opaque_text(0x0B, 0, 2, 0),  # regular expression, never compiled
     0x0C: _opaque_text(0x0C, 1, 0, 12),  # pointer into a database
     0x0D: _opaque_text(0x0D, 1, 0, 0),  # JavaScript, never run
     0x0E: _opaque_text(0x0E, 1, 0, 0),  # symbol
-    0x10: _read_int32,
+    INT32: _read_int32,
     0x11: _opaque(0x11, 8),  # timestamp
     INT64: _read_int64,
     0x13: _opaque(0x13, 16),  # decimal128
