@@ -94,11 +94,10 @@ def flat(buffers: "Iterable[Buffer | Watched]") -> list[tuple[memoryview, Seen |
     for index, buffer in enumerate(buffers):
         data, seen = (buffer.data, buffer.seen) if isinstance(buffer, Watched) else (buffer, None)
         try:
-            view = memoryview(data)
+            view = data if type(data) is memoryview else memoryview(data)
             if view.nbytes:
-                views.append(
-                    (view if view.format == "B" and view.ndim == 1 and view.contiguous else view.cast("B"), seen)
-                )
+                as_it_is = view.format == "B" and view.ndim == 1 and view.contiguous
+                views.append((view if as_it_is else view.cast("B"), seen))
         except (BufferError, TypeError, ValueError) as error:
             raise UnsupportedError(f"buffer {index} is not plain bytes in the order of the file: {error}") from error
     return views
@@ -124,11 +123,12 @@ def way(views: Views, *, direct: bool) -> Way:
     """
     size, stretches, runs = 0, [], [Run(0)]
     for view, seen in views:
-        if seen is None and view.nbytes < LONG:  # nearly every one
+        nbytes = len(view)
+        if seen is None and nbytes < LONG:  # nearly every one
             runs[-1].views.append(view)
-            size += view.nbytes
+            size += nbytes
             continue
-        own = _own(size, view.nbytes, seen, direct)
+        own = _own(size, nbytes, seen, direct)
         if own or seen is not None:
             stretches.append(Stretch(size, view, seen, own, staged=direct and bool(own) and _is_apart(view, own.start)))
         if own:
@@ -136,7 +136,7 @@ def way(views: Views, *, direct: bool) -> Way:
             runs.append(Run(size + own.stop, [view[own.stop :]]))
         else:
             runs[-1].views.append(view)
-        size += view.nbytes
+        size += nbytes
     if direct and sum(len(stretch.own) for stretch in stretches) < MUCH:
         return way(views, direct=False)
     return Way(size, direct, stretches, list(_filled(runs)))
@@ -169,6 +169,6 @@ def grains(offset: int, length: int) -> range:
 
 def _filled(runs: list[Run]) -> Iterator[Run]:
     for run in runs:
-        views = [view for view in run.views if view.nbytes]
+        views = list(filter(None, run.views))
         if views:
             yield Run(run.offset, views)

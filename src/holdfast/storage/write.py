@@ -8,8 +8,10 @@ once, or by the first write that is refused.
 
 import errno
 import threading
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Final
 
 from holdfast.collector import held
@@ -60,30 +62,24 @@ def _write_apart(fd: int, stretches: Sequence[Stretch], cache: "_Cache") -> None
 
 def write_all(fd: int, views: Sequence[memoryview]) -> None:
     """Write every byte of ``views`` (flat, none empty), in batches, going on where a short write stopped."""
-    most = system.buffers_per_write()
-    first, skip = 0, 0  # the view to go on with, and how many of its bytes are written
-    while first < len(views):
+    most, ends, done = system.buffers_per_write(), list(accumulate(map(len, views))), 0
+    while done < ends[-1]:
         try:
-            written = system.write(fd, _batch(views, first, skip, most))
+            written = system.write(fd, _batch(views, ends, done, most))
         except InterruptedError:
             continue
         if written <= 0:
             raise OSError(errno.EIO, "the disk took no more bytes")
-        skip += written
-        while first < len(views) and skip >= views[first].nbytes:
-            skip -= views[first].nbytes
-            first += 1
+        done += written
 
 
-def _batch(views: Sequence[memoryview], first: int, skip: int, most: int) -> list[memoryview]:
-    batch, room = [], BATCH
-    for view in views[first : first + most]:
-        piece = view[skip : skip + room]
-        batch.append(piece)
-        room -= piece.nbytes
-        if room <= 0:
-            break
-        skip = 0
+def _batch(views: Sequence[memoryview], ends: Sequence[int], done: int, most: int) -> list[memoryview]:
+    """What to write when ``done`` bytes are written: at most ``BATCH`` bytes in at most ``most`` pieces."""
+    first, stop = bisect_right(ends, done), bisect_left(ends, done + BATCH) + 1
+    batch = list(views[first : min(stop, first + most)])
+    start, last = ends[first] - len(batch[0]), first + len(batch) - 1
+    batch[-1] = batch[-1][: max(0, done + BATCH - (ends[last] - len(batch[-1])))]
+    batch[0] = batch[0][done - start :]
     return batch
 
 

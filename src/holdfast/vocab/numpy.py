@@ -60,9 +60,19 @@ def _document(array: NdArray, known: dict[Any, Fields]) -> Fields | Alike:
         return array_fields(array)
     kind = array.dtype, array.shape, column_major
     if kind in known:
-        flat = np.frombuffer(array if row_major else array.T, np.uint8)
-        return Alike(known[kind], Blob(flat.data, True))
+        return Alike(known[kind], Blob(bytes_of(array if row_major else array.T), True))
     return known.setdefault(kind, array_fields(array))
+
+
+def bytes_of(array: NdArray) -> memoryview:
+    """The memory of an array in C order, as it lies.
+
+    >>> bytes(bytes_of(np.array([1, 2], np.int16)))
+    b'\\x01\\x00\\x02\\x00'
+    """
+    if array.dtype.kind == "c":  # which a memoryview does not know
+        return np.frombuffer(array, np.uint8).data
+    return array.data.cast("B")
 
 
 def alike(value: Any, options: Options) -> Make | None:

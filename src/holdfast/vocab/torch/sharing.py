@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from holdfast.codec.rule import Fields, Items
+from holdfast.vocab.numpy import NdArray, bytes_of
 from holdfast.vocab.torch.layouts import array_document, dense_order, span
 from holdfast.vocab.torch.tensors import NAMES, NATIVE, is_turned, memory, on_storage, python_side
 from holdfast.wire.values import MAX_BLOB, Alike, Blob
@@ -71,7 +72,9 @@ def overlapping(tensors: list[Tensor], ranges: list[tuple[int, int]]) -> list[li
 
 
 def _overlapping(places: list[int], ranges: list[tuple[int, int]]) -> list[list[int]]:
-    lows, highs = np.array([ranges[place] for place in places], np.int64).T
+    count = len(places)
+    lows = np.fromiter((ranges[place][0] for place in places), np.int64, count)
+    highs = np.fromiter((ranges[place][1] for place in places), np.int64, count)
     order = np.argsort(lows, kind="stable")
     apart = lows[order][1:] >= np.maximum.accumulate(highs[order])[:-1]
     if apart.all():  # nearly every save
@@ -119,24 +122,23 @@ def _high(group: list[Member]) -> int:
 def alone(tensor: Tensor, known: dict[Any, Fields], low: int, high: int) -> Fields | Alike:
     """The document of a tensor that shares nothing. The second of a kind is like the first but for its data: ``known``
     holds the first of each kind."""
-    kind = None
-    if low < high <= low + MAX_BLOB and tensor.is_contiguous() and not vars(tensor):
-        kind = (type(tensor), tensor.requires_grad, tensor.dtype, tensor.shape, tensor.stride())
-        if kind in known:
-            plain = not tensor.requires_grad and tensor.dtype in NATIVE and tensor.is_cpu
-            array = tensor.numpy() if plain else memory(tensor)
-            return Alike(known[kind], Blob(np.frombuffer(array, np.uint8).data, True))
+    kind = array = None
+    if low < high <= low + MAX_BLOB and tensor.is_contiguous() and not tensor.__dict__:
+        array = memory(tensor)
+        kind = type(tensor), tensor.requires_grad, tensor.dtype, array.shape, array.strides
+        if model := known.get(kind):
+            return Alike(model, Blob(bytes_of(array), True))
     member = Member(tensor, low, high, python_side(tensor))
-    write_alone(member)
+    write_alone(member, array)
     if kind is not None:
         known[kind] = member.fields
     return member.fields
 
 
-def write_alone(member: Member) -> None:
+def write_alone(member: Member, array: NdArray | None = None) -> None:
     """A tensor that shares nothing: its memory, without the gaps; or, where elements lie on each other, a view."""
     tensor = member.tensor
-    if complete(member):
+    if complete(member, array):
         return
     if span(tensor.shape, tensor.stride()) <= tensor.numel():
         write_view(member, *flat([member], member.low, member.high))
@@ -144,13 +146,13 @@ def write_alone(member: Member) -> None:
         write_array(member, np.ascontiguousarray(memory(tensor)))
 
 
-def complete(member: Member) -> bool:
+def complete(member: Member, array: NdArray | None = None) -> bool:
     """Write the memory as it lies, if it is dense; with Julia's axes reversed, as the plain array that Julia has."""
-    array = memory(member.tensor)
+    array = memory(member.tensor) if array is None else array
     return write_array(member, np.ascontiguousarray(array).T if is_turned(member.fields) else array)
 
 
-def write_array(member: Member, array: np.ndarray[Any, Any]) -> bool:
+def write_array(member: Member, array: NdArray) -> bool:
     fields, dtype = member.fields, member.tensor.dtype
     extra = fields if dtype in NATIVE else fields | {"dtype": NAMES[dtype]}
     document = array_document(array, dict(extra))

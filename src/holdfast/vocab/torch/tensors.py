@@ -98,15 +98,18 @@ OBSTACLES: Final[tuple[tuple[Question, str], ...]] = (
 
 def _is_ordinary(tensor: Tensor) -> bool:
     """The quick look that settles most tensors: none of the obstacles can be there."""
-    return (
-        tensor.layout is torch.strided
-        and tensor.dtype in NATIVE
-        and tensor.is_cpu
-        and not tensor.is_nested
-        and not any(getattr(tensor, "names", ()))
-        and not (tensor._backward_hooks or tensor._post_accumulate_grad_hooks)
-        and not _is_elsewhere(tensor)
-    )
+    try:
+        return (
+            tensor.layout is torch.strided
+            and tensor.dtype in NATIVE
+            and tensor.is_cpu
+            and not tensor.is_nested
+            and not any(getattr(tensor, "names", ()))
+            and not (tensor._backward_hooks or tensor._post_accumulate_grad_hooks)
+            and (tensor.data_ptr() != 0 or tensor.numel() == 0)
+        )
+    except RuntimeError:
+        return False
 
 
 def _is_elsewhere(tensor: Tensor) -> bool:
@@ -149,7 +152,7 @@ def refuse_tensor(tensor: Tensor) -> None:
         for question, answer in OBSTACLES:
             if question(tensor):
                 raise UnsupportedError(answer.format(tensor))
-    if vars(tensor):
+    if tensor.__dict__:
         _attributes(tensor)
 
 
@@ -176,10 +179,9 @@ def is_turned(fields: Fields) -> bool:
 
 def memory(tensor: Tensor) -> NdArray:
     """The tensor's own memory as NumPy sees it, with the tensor's strides; from a GPU, a copy."""
-    plain = tensor.detach()
-    if plain.dtype not in NATIVE:
-        plain = plain.view(CARRIERS[plain.itemsize])
-    return plain.resolve_conj().resolve_neg().cpu().numpy()
+    if tensor.dtype not in NATIVE:
+        tensor = tensor.detach().view(CARRIERS[tensor.itemsize])
+    return tensor.numpy(force=True)
 
 
 # -- back -------------------------------------------------------------------------------------------------------------
