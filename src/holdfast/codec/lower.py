@@ -64,6 +64,7 @@ class _Lowering:
         self._walk(root)
         while waiting := next((rule for rule, places in self.gathered.items() if places), None):
             self._settle(waiting)
+        self.gathers.clear()  # they hold this very object: nothing of it would go before the collector comes
         if self.backrefs:
             root["_backrefs"] = self.backrefs
         return root

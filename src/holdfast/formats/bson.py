@@ -28,12 +28,22 @@ RESERVED: Final = frozenset({"tag", "_backrefs", "_holdfast"})
 """Names that the top of a file needs for itself."""
 
 
+SHORT: Final = 64 << 20
+"""Bytes of a file that is written within moments: the collector waits for its end."""
+
+
 def write(path: Path, values: Mapping[str, Any], vocabulary: Vocabulary, *, durable: bool = True) -> None:
     """Write ``values`` to ``path``, whole and durable when it returns; see ``storage.local.publish``.
 
     Raises UnsupportedError, with the path in the object, for what cannot be saved; the old file is untouched then.
     """
-    publish(path, plan(values, vocabulary), durable=durable)
+    with held():
+        file = plan(values, vocabulary)
+        if file.size < SHORT:
+            publish(path, file, durable=durable)
+            del file  # with all that was made for it, so that the collector has nothing to look through
+            return
+    publish(path, file, durable=durable)
 
 
 @held()

@@ -66,7 +66,7 @@ class Era:
 
     def __init__(self) -> None:
         self.span = Span()
-        self._waiting: list[Callable[[], None]] = []
+        self._waiting: list[tuple[Sequence[Choice[Any]], Callable[[Any], None]]] = []
 
     def narrow(self, found: Span) -> None:
         """Take in that something in the file belongs to ``found``. A file of several eras tells nothing more."""
@@ -74,8 +74,8 @@ class Era:
         if both == self.span or both.since > both.until:
             return
         self.span = both
-        for decide in self._waiting:
-            decide()
+        for choices, take in self._waiting:
+            take(self.pick(choices))
 
     def pick(self, choices: Sequence[Choice[T]]) -> T:
         """The meaning in this file: of those that the span leaves, a likely one, else the last (the newest)."""
@@ -87,7 +87,7 @@ class Era:
         """Call ``take`` with the meaning in this file, now and whenever more is known of the file."""
         take(self.pick(choices))
         if len(choices) > 1:
-            self._waiting.append(lambda: take(self.pick(choices)))
+            self._waiting.append((choices, take))
 
 
 @dataclass(slots=True)
