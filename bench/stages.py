@@ -65,8 +65,7 @@ def save(path: str, state: Any, times: Times) -> None:
             plan = plan_document(document)
         with clock(times, "write"):
             sealing = Sealing(plan)
-            buffers = [view if seen is None else local.Watched(view, seen) for view, seen in sealing.parts()]
-            local.publish(path, buffers, durable=False, complete=sealing.complete)
+            local.publish(path, sealing.parts(local.Watched), durable=False, complete=sealing.complete)
         with clock(times, "sync"):
             descriptor = os.open(path, os.O_RDONLY)
             os.fsync(descriptor)

@@ -69,7 +69,7 @@ def publish(path: Path, plan: Plan, *, durable: bool = True) -> None:
     """Put ``plan`` at ``path``, its checksums made on the way; see ``storage.local.publish``."""
     with held():
         sealing = Sealing(plan)
-        buffers = [view if seen is None else local.Watched(view, seen) for view, seen in sealing.parts()]
+        buffers = sealing.parts(local.Watched)
     local.publish(path, buffers, durable=durable, complete=sealing.complete)
 
 

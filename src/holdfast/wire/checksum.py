@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from os import cpu_count
 from struct import pack, unpack
-from typing import Final
+from typing import Final, TypeVar
 
 from xxhash import xxh3_64, xxh3_64_intdigest
 
@@ -29,8 +29,9 @@ WORTH_A_THREAD: Final = 1 << 20
 
 Bring = Callable[[int, int], object]
 """Brings the bytes of a file from one position to another into memory."""
-_Part = tuple[int, int, memoryview]
+_Piece = tuple[int, int, memoryview]
 """Of which blob something is, where it stands in the file, and its bytes."""
+Part = TypeVar("Part")
 
 
 def checksum(data: memoryview) -> int:
@@ -78,9 +79,9 @@ def checksums_ahead(blobs: Sequence[Blob], bring: Bring) -> list[int]:
     return _all_signed([state.intdigest() for state in states])
 
 
-def _pieces(blobs: Sequence[Blob]) -> list[list[_Part]]:
+def _pieces(blobs: Sequence[Blob]) -> list[list[_Piece]]:
     """What the blobs have of each piece of the file in which they have something: their index, place and bytes."""
-    pieces: dict[int, list[_Part]] = {}
+    pieces: dict[int, list[_Piece]] = {}
     for index, blob in sorted(enumerate(blobs), key=lambda entry: entry[1].offset or 0):
         start = blob.offset or 0
         for piece in range(start // PIECE, -(-(start + blob.nbytes) // PIECE)):
@@ -90,13 +91,13 @@ def _pieces(blobs: Sequence[Blob]) -> list[list[_Part]]:
     return list(pieces.values())
 
 
-def _brought(pieces: Iterable[list[_Part]], bring: Bring) -> Iterator[list[_Part]]:
+def _brought(pieces: Iterable[list[_Piece]], bring: Bring) -> Iterator[list[_Piece]]:
     """Each of the pieces, once it is in memory."""
     from concurrent.futures import Future, ThreadPoolExecutor
 
-    waiting: deque[tuple[list[_Part], Future[object]]] = deque()
+    waiting: deque[tuple[list[_Piece], Future[object]]] = deque()
 
-    def next_one() -> list[_Part]:
+    def next_one() -> list[_Piece]:
         parts, read = waiting.popleft()
         read.result()
         return parts
@@ -123,8 +124,9 @@ class Sealing:
     >>> from holdfast.wire.plan import plan_document
     >>> plan = plan_document({"a": {"data": Blob(memoryview(bytes(WORTH_A_THREAD)), sealed=True)}})
     >>> sealing = Sealing(plan)
-    >>> for view, seen in sealing.parts():
-    ...     if seen:
+    >>> for part in sealing.parts(lambda view, seen: (view, seen)):
+    ...     if type(part) is tuple:
+    ...         view, seen = part
     ...         seen(view)
     >>> sealing.complete()
     >>> I64.unpack_from(plan.frame, plan.seals[0][0])[0] == checksum(plan.seals[0][1].data)
@@ -135,17 +137,20 @@ class Sealing:
         self._plan = plan
         self._states = [xxh3_64() if blob.data.nbytes >= WORTH_A_THREAD else None for _, blob in plan.seals]
 
-    def parts(self) -> list[tuple[memoryview, Callable[[memoryview], object] | None]]:
-        """The file's bytes in order; what has a function beside it must be given to it once, in order, in any pieces.
+    def parts(self, watched: Callable[[memoryview, Callable[[memoryview], object]], Part]) -> list[memoryview | Part]:
+        """The file's bytes in order. What must be seen on the way is given to ``watched`` with the function that wants
+        it: each byte once, in order, in any pieces.
 
         The rest may only be read after ``complete``.
         """
         frame, start = memoryview(self._plan.frame), 0
-        parts: list[tuple[memoryview, Callable[[memoryview], object] | None]] = []
+        parts: list[memoryview | Part] = []
         for (cut, blob), state in zip(self._plan.cuts, self._states, strict=True):
-            parts += [(frame[start:cut], None), (blob.data, state and state.update)]
+            parts.append(frame[start:cut])
+            parts.append(blob.data if state is None else watched(blob.data, state.update))
             start = cut
-        return [*parts, (frame[start:], None)]
+        parts.append(frame[start:])
+        return parts
 
     def complete(self) -> None:
         """Fill in all checksums: those of the blobs that were given piece by piece, of the short ones, of the frame."""
