@@ -79,7 +79,10 @@ class _Lowering:
                 level[key] = self._refer(place)
                 return
             if refuse is not None:
-                self._lowered(refuse, value)
+                try:
+                    refuse(value)
+                except UnsupportedError as error:
+                    raise self._here(error) from None
             place = noted[id(value)] = _Place(value, value, level, key)
             waiting.append(place)
 
@@ -165,7 +168,10 @@ class _Lowering:
             self._gather(kind, rule)(level, key, value)
             return False
         assert rule.lower is not None
-        lowered = self._lowered(rule.lower, value)
+        try:
+            lowered = rule.lower(value)
+        except UnsupportedError as error:
+            raise self._here(error) from None
         if rule.identity:
             place = self.places[id(value)] = _Place(value, lowered, level, key)
             if len(self.steps) > HOIST_DEPTH and isinstance(lowered, (Fields, Items)):
@@ -179,16 +185,10 @@ class _Lowering:
         """The rule for ``value``; noted, where the type alone says it."""
         rule = self.vocabulary.of_value(value)
         if rule is None or (rule.lower is None and rule.settle is None):
-            raise self._unsupported(f"{_type_name(value)} cannot be saved: no rule knows it", value)
+            raise self._here(UnsupportedError(f"{_type_name(value)} cannot be saved: no rule knows it"))
         if kind in rule.types and not is_code(value):
             self.rules[kind] = rule
         return rule
-
-    def _lowered(self, lower: Callable[[Any], Any], value: Any) -> Any:
-        try:
-            return lower(value)
-        except UnsupportedError as error:
-            raise UnsupportedError(error.message, self.path() + error.path) from None
 
     def _refer(self, place: _Place) -> Ready:
         if not place.reference:
@@ -205,8 +205,9 @@ class _Lowering:
             parts = above + parts
         return "$" + "".join(_segment(level, key) for level, key in parts)
 
-    def _unsupported(self, message: str, value: Any) -> UnsupportedError:
-        return UnsupportedError(message, self.path())
+    def _here(self, error: UnsupportedError) -> UnsupportedError:
+        """What a rule said of the value at hand, with the place of that value."""
+        return UnsupportedError(error.message, self.path() + error.path)
 
 
 def lower(values: Mapping[str, Any], vocabulary: Vocabulary) -> Fields:

@@ -50,18 +50,21 @@ def refuse_array(array: NdArray) -> None:
 
 def settle(arrays: list[Any]) -> list[Fields | Alike]:
     """The documents of all arrays of one save: the second of a kind is like the first but for its data."""
-    known: dict[Any, Fields] = {}
+    known: dict[Any, tuple[Fields, bool]] = {}
     return [_document(array, known) for array in arrays]
 
 
-def _document(array: NdArray, known: dict[Any, Fields]) -> Fields | Alike:
-    row_major, column_major = array.flags.c_contiguous, array.flags.f_contiguous
-    if not 0 < array.nbytes <= MAX_BLOB or array.dtype not in BY_DTYPE or not (row_major or column_major):
-        return array_fields(array)
-    kind = array.dtype, array.shape, column_major
-    if kind in known:
-        return Alike(known[kind], Blob(bytes_of(array if row_major else array.T), True))
-    return known.setdefault(kind, array_fields(array))
+def _document(array: NdArray, known: dict[Any, tuple[Fields, bool]]) -> Fields | Alike:
+    """The document of ``array``. ``known`` holds the first of each kind that is whole but for its data, and whether it
+    lies in C order: what lies otherwise, has gaps, or is too large is no such kind."""
+    kind = array.dtype, array.shape, array.strides
+    if found := known.get(kind):
+        model, row_major = found
+        return Alike(model, Blob(bytes_of(array if row_major else array.T), True))
+    fields = array_fields(array)
+    if 0 < array.nbytes <= MAX_BLOB and array.dtype in BY_DTYPE and array.flags.forc:
+        known[kind] = fields, array.flags.c_contiguous
+    return fields
 
 
 def bytes_of(array: NdArray) -> memoryview:
