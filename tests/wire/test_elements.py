@@ -40,10 +40,9 @@ def spelled(value: Any) -> tuple[int, bytes]:
     """The type and the bytes of ``value``, as bsonspec.org has them."""
     if isinstance(value, dict | list):
         entries = value.items() if isinstance(value, dict) else ((str(i), each) for i, each in enumerate(value))
-        parts = [bytes([spelled(each)[0]]) + name.encode() + b"\0" + spelled(each)[1] for name, each in entries]
-        return 3 if isinstance(value, dict) else 4, struct.pack("<i", sum(map(len, parts)) + 5) + b"".join(
-            parts
-        ) + b"\0"
+        parts = [(name.encode(), *spelled(each)) for name, each in entries]
+        body = b"".join(bytes([code]) + name + b"\0" + data for name, code, data in parts)
+        return 3 if isinstance(value, dict) else 4, struct.pack("<i", len(body) + 5) + body + b"\0"
     if isinstance(value, str):
         raw = value.encode("utf-8", "surrogateescape" if isinstance(value, RawText) else "strict")
         return 2, struct.pack("<i", len(raw) + 1) + raw + b"\0"

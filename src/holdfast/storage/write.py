@@ -62,10 +62,10 @@ def _write_apart(fd: int, stretches: Sequence[Stretch], cache: "_Cache") -> None
 
 def write_all(fd: int, views: Sequence[memoryview]) -> None:
     """Write every byte of ``views`` (flat, none empty), in batches, going on where a short write stopped."""
-    most, ends, done = system.buffers_per_write(), list(accumulate(map(len, views))), 0
-    while done < ends[-1]:
+    most, starts, done = system.buffers_per_write(), list(accumulate(map(len, views), initial=0)), 0
+    while done < starts[-1]:
         try:
-            written = system.write(fd, _batch(views, ends, done, most))
+            written = system.write(fd, _batch(views, starts, done, most))
         except InterruptedError:
             continue
         if written <= 0:
@@ -73,13 +73,13 @@ def write_all(fd: int, views: Sequence[memoryview]) -> None:
         done += written
 
 
-def _batch(views: Sequence[memoryview], ends: Sequence[int], done: int, most: int) -> list[memoryview]:
+def _batch(views: Sequence[memoryview], starts: Sequence[int], done: int, most: int) -> list[memoryview]:
     """What to write when ``done`` bytes are written: at most ``BATCH`` bytes in at most ``most`` pieces."""
-    first, stop = bisect_right(ends, done), bisect_left(ends, done + BATCH) + 1
-    batch = list(views[first : min(stop, first + most)])
-    start, last = ends[first] - len(batch[0]), first + len(batch) - 1
-    batch[-1] = batch[-1][: max(0, done + BATCH - (ends[last] - len(batch[-1])))]
-    batch[0] = batch[0][done - start :]
+    first = bisect_right(starts, done) - 1
+    batch = list(views[first : min(first + most, bisect_left(starts, done + BATCH))])
+    last = first + len(batch) - 1
+    batch[-1] = batch[-1][: done + BATCH - starts[last]]
+    batch[0] = batch[0][done - starts[first] :]
     return batch
 
 

@@ -48,17 +48,12 @@ def is_name(key: Any) -> bool:
     >>> [is_name(key) for key in ("weight", "", "tag", 1, "a\\0b", "\\ud800")]
     [True, True, False, False, False, False]
     """
-    return type(key) is str and _is_name(key)
+    return type(key) is str and len(key) <= LONG and _is_name(key)
 
 
 @lru_cache(maxsize=4096)
 def _is_name(key: str) -> bool:
-    return (
-        key not in RESERVED
-        and len(key) <= LONG
-        and "\0" not in key
-        and (key.isascii() or key.encode("utf-8", "ignore").decode() == key)
-    )
+    return key not in RESERVED and "\0" not in key and (key.isascii() or key.encode("utf-8", "ignore").decode() == key)
 
 
 def are_names(keys: Collection[Any]) -> bool:

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from holdfast.errors import LimitError, UnsupportedError
 from holdfast.wire import numbers
-from holdfast.wire.elements import ARRAY, DOCUMENT, END, MANY, SCALARS, U32, indices, names
+from holdfast.wire.elements import ARRAY, BINARY, DOCUMENT, END, INT64, MANY, SCALARS, U32, indices, names
 from holdfast.wire.values import MAX_BLOB, MAX_DEPTH, Alike, Blob, Document, Opaque
 
 ALIGNMENT: Final = 64
@@ -113,6 +113,7 @@ def _write(plan: Plan, document: Document, end: bytes) -> None:
 
 DOCUMENT_CODE: Final = bytes([DOCUMENT])
 ARRAY_CODE: Final = bytes([ARRAY])
+BINARY_CODE: Final = bytes([BINARY])
 
 _Entries = Iterator[tuple[bytes, Any]]
 _Open = tuple[int, int, _Entries]
@@ -155,7 +156,7 @@ def _write_opaque(plan: Plan, key: bytes, value: Any) -> None:
 def _write_blob(plan: Plan, key: bytes, value: Any) -> None:
     if value.nbytes > MAX_BLOB:
         raise LimitError(f"a binary of {value.nbytes:,} bytes does not fit in BSON")
-    head = b"\x05" + key + U32.pack(value.nbytes) + bytes([value.subtype])
+    head = BINARY_CODE + key + U32.pack(value.nbytes) + bytes([value.subtype])
     if not value.sealed:
         plan.frame += head + value.data
         return
@@ -168,9 +169,9 @@ def _write_blob(plan: Plan, key: bytes, value: Any) -> None:
     plan.blob_bytes += value.nbytes
 
 
-SUM_HEAD: Final = b"\x12xxh3\0"
-PAD_HEAD: Final = b"\x05pad\0"
-DATA_HEAD: Final = b"\x05data\0"
+SUM_HEAD: Final = bytes([INT64]) + b"xxh3\0"
+PAD_HEAD: Final = BINARY_CODE + b"pad\0"
+DATA_HEAD: Final = BINARY_CODE + b"data\0"
 BINARY_HEAD: Final = 5
 """Bytes of a binary between its name and its data: length and subtype."""
 

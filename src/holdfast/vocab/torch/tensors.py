@@ -98,18 +98,15 @@ OBSTACLES: Final[tuple[tuple[Question, str], ...]] = (
 
 def _is_ordinary(tensor: Tensor) -> bool:
     """The quick look that settles most tensors: none of the obstacles can be there."""
-    try:
-        return (
-            tensor.layout is torch.strided
-            and tensor.dtype in NATIVE
-            and tensor.is_cpu
-            and not tensor.is_nested
-            and not any(getattr(tensor, "names", ()))
-            and not (tensor._backward_hooks or tensor._post_accumulate_grad_hooks)
-            and (tensor.data_ptr() != 0 or tensor.numel() == 0)
-        )
-    except RuntimeError:
-        return False
+    return (
+        tensor.layout is torch.strided
+        and tensor.dtype in NATIVE
+        and tensor.is_cpu
+        and not tensor.is_nested
+        and not any(getattr(tensor, "names", ()))
+        and not (tensor._backward_hooks or tensor._post_accumulate_grad_hooks)
+        and not _is_elsewhere(tensor)
+    )
 
 
 def _is_elsewhere(tensor: Tensor) -> bool:
